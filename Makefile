@@ -1,0 +1,23 @@
+.DEFAULT_GOAL := help
+.PHONY: help test check fuzz bench build
+
+FUZZTIME ?= 30s
+BENCHTIME ?= 1s
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+test: ## every test with its real parts; installs and starts what is missing (INSTALL=no: only says so)
+	@INSTALL=$(INSTALL) .ci/test
+
+check: ## gofmt, go vet, staticcheck, errcheck
+	@.ci/check
+
+fuzz: ## every fuzz test for FUZZTIME (30s)
+	@FUZZTIME=$(FUZZTIME) .ci/fuzz
+
+bench: ## the rooms' benchmarks, BENCHTIME (1s) each
+	@. .ci/need-go && go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+build: ## ./lanyard, one static binary
+	@. .ci/need-go && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o lanyard ./cmd/lanyard

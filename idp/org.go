@@ -1,6 +1,10 @@
 package idp
 
-import "time"
+import (
+	"context"
+	"strings"
+	"time"
+)
 
 // Org is one tenant: its own people, apps, keys and addresses.
 type Org struct {
@@ -39,4 +43,36 @@ type Named struct {
 	Description string   `json:"description,omitempty"` // all
 	Permissions []string `json:"permissions,omitempty"` // profiles and permission sets
 	Set         string   `json:"set,omitempty"`         // the set of declarations that made it
+}
+
+// Idle is how long a session of the org lives unused.
+func (o *Org) Idle() time.Duration {
+	if o.SessionIdle > 0 {
+		return o.SessionIdle
+	}
+	return 8 * time.Hour
+}
+
+// Absolute is how long a session of the org lives at most.
+func (o *Org) Absolute() time.Duration {
+	if o.SessionAbsolute > 0 {
+		return o.SessionAbsolute
+	}
+	return 24 * time.Hour
+}
+
+// Secure tells if the org is reached over https, so that its cookies can be held to it.
+func (o *Org) Secure() bool { return strings.HasPrefix(o.URL, "https://") }
+
+type orgKey struct{}
+
+// WithOrg returns a context that carries the org at whose address a request arrived.
+func WithOrg(ctx context.Context, o *Org) context.Context {
+	return context.WithValue(ctx, orgKey{}, o)
+}
+
+// OrgOf returns the org that ctx carries; nil where it carries none, which only a fault in the wiring can cause.
+func OrgOf(ctx context.Context) *Org {
+	o, _ := ctx.Value(orgKey{}).(*Org)
+	return o
 }

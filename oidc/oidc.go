@@ -197,8 +197,8 @@ type Users interface {
 }
 
 // Denied is the house's no: Code and Description go to the client (access_denied, invalid_grant, …), Reason and Event
-// only into the event.
-type Denied struct{ Code, Description, Event, Reason string }
+// only into the event, with the User it is about.
+type Denied struct{ User, Code, Description, Event, Reason string }
 
 func (d *Denied) Error() string { return d.Code + ": " + d.Reason }
 

@@ -166,8 +166,8 @@ type Users interface {
 	Ask(w http.ResponseWriter, r *http.Request, sp *ServiceProvider, need Need, missing Missing, back string)
 }
 
-// Denied is the house's no to a person. Reason goes only into the event.
-type Denied struct{ Code, Reason string }
+// Denied is the house's no to a person (User). Code and Reason go only into the event.
+type Denied struct{ User, Code, Reason string }
 
 func (d *Denied) Error() string { return d.Code + ": " + d.Reason }
 

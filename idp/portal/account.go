@@ -1,0 +1,101 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/lanyard-sso/lanyard/idp"
+	"github.com/lanyard-sso/lanyard/idp/signin"
+	"github.com/lanyard-sso/lanyard/idp/store"
+	"github.com/lanyard-sso/lanyard/templates"
+)
+
+// account shows where the person is signed in and which apps act for them.
+func (h *Handler) account(w http.ResponseWriter, r *http.Request, s *signin.Signed) {
+	ctx := r.Context()
+	p := templates.Account{User: s.User.Name(), Username: s.User.Username, Email: s.User.Email}
+	if key := "account.done." + r.URL.Query().Get("done"); templates.Has(key) {
+		p.Notice = key
+	}
+	sessions, err := h.Store.SignIn().Sessions(ctx, s.User.Org, s.User.ID)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	for _, o := range sessions {
+		p.Sessions = append(p.Sessions, templates.SessionRow{
+			ID: o.ID, Current: o.ID == s.Session.ID, Started: o.Started, LastSeen: o.Seen, Device: o.Agent, IP: o.IP,
+		})
+	}
+	grants, err := h.Store.Apps().GrantsOf(ctx, s.User.Org, s.User.ID)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	for _, g := range grants {
+		c, err := h.Store.Apps().Connected(ctx, s.User.Org, g.App)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		p.Grants = append(p.Grants, templates.GrantRow{
+			ID: g.ID, App: c.App.Name, Scopes: g.Scopes, Since: g.Created, LastUsed: g.LastUsed,
+		})
+	}
+	templates.Write(w, r, http.StatusOK, p)
+}
+
+// endSessions ends one session of the person, or all others.
+func (h *Handler) endSessions(w http.ResponseWriter, r *http.Request, s *signin.Signed) {
+	if !form(w, r) {
+		return
+	}
+	var err error
+	id := r.PostForm.Get("id")
+	switch {
+	case r.PostForm.Get("others") != "":
+		err = h.Store.SignIn().EndOthers(r.Context(), s.User.Org, s.User.ID, s.Session.ID)
+	case id == s.Session.ID:
+		h.SignIn.SignOut(w, r, signin.SignOut{Back: "/signout"})
+		return
+	default:
+		err = h.Store.SignIn().End(r.Context(), s.User.Org, id, s.User.ID)
+	}
+	h.done(w, r, err, "sessions")
+}
+
+// endGrant takes back what the person gave an app: its tokens die, and it must ask again.
+func (h *Handler) endGrant(w http.ResponseWriter, r *http.Request, s *signin.Signed) {
+	if !form(w, r) {
+		return
+	}
+	h.done(w, r, h.Store.Apps().RevokeGrant(r.Context(), s.User.Org, s.User.ID, r.PostForm.Get("id")), "grants")
+}
+
+// done shows the account again with what was done. What was already gone is done too.
+func (h *Handler) done(w http.ResponseWriter, r *http.Request, err error, what string) {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		h.fail(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/account?done="+what, http.StatusSeeOther)
+}
+
+func form(w http.ResponseWriter, r *http.Request) bool {
+	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	if err := r.ParseForm(); err != nil {
+		status := http.StatusBadRequest
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			status = http.StatusRequestEntityTooLarge
+		}
+		templates.Write(w, r, status, templates.Problem{
+			Title: "problem.bad.title", Sentence: "problem.bad.sentence", Reference: idp.CallerOf(r.Context()).Reference, Status: status,
+		})
+		return false
+	}
+	return true
+}

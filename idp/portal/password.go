@@ -1,0 +1,47 @@
+package portal
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/lanyard-sso/lanyard/idp/people"
+	"github.com/lanyard-sso/lanyard/idp/signin"
+	"github.com/lanyard-sso/lanyard/templates"
+)
+
+// wellKnown sends password managers to the form (W3C "A Well-Known URL for Changing Passwords").
+func (h *Handler) wellKnown(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "/account/password", http.StatusSeeOther)
+}
+
+func (h *Handler) passwordPage(w http.ResponseWriter, r *http.Request, s *signin.Signed) {
+	templates.Write(w, r, http.StatusOK, templates.ChangePassword{Action: "/account/password", User: s.User.Name()})
+}
+
+// changePassword asks for the present password again, changes it and ends all other sessions. Apps keep what they were
+// given: a voluntary change is no reason to break an integration.
+func (h *Handler) changePassword(w http.ResponseWriter, r *http.Request, s *signin.Signed) {
+	if !form(w, r) {
+		return
+	}
+	again := func(status int, problem string) {
+		templates.Write(w, r, status, templates.ChangePassword{Action: "/account/password", User: s.User.Name(), Problem: problem})
+	}
+	if r.PostForm.Get("password") != r.PostForm.Get("repeat") {
+		again(http.StatusUnprocessableEntity, "password.differ")
+		return
+	}
+	err := h.SignIn.ChangePassword(w, r, s, r.PostForm.Get("current"), r.PostForm.Get("password"))
+	var fault *people.Fault
+	var wait *signin.Throttled
+	switch {
+	case errors.As(err, &wait):
+		again(http.StatusTooManyRequests, "signin.throttled")
+	case errors.As(err, &fault):
+		again(http.StatusUnprocessableEntity, fault.Key)
+	case err != nil:
+		h.fail(w, r, err)
+	default:
+		http.Redirect(w, r, "/account?done=password", http.StatusSeeOther)
+	}
+}

@@ -1,0 +1,134 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"github.com/lanyard-sso/lanyard/idp"
+	"github.com/lanyard-sso/lanyard/templates"
+)
+
+// outside is what every request passes before the router: nothing answers without a reference, a caller, an org, the
+// security headers and one line in the log.
+func (s *server) outside(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := s.Now()
+		caller := &idp.Caller{Reference: newReference(), IP: callerIP(r, s.TrustedProxies), Agent: r.UserAgent()}
+		rec := &recorder{ResponseWriter: w}
+		ctx := idp.WithCaller(r.Context(), caller)
+		defer func() {
+			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler {
+					panic(p)
+				}
+				s.Log.ErrorContext(ctx, "panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()), "reference", caller.Reference)
+				if !rec.wrote {
+					s.page(rec, r.WithContext(ctx), http.StatusInternalServerError, "problem.internal")
+				}
+			}
+			// The path without its query: queries carry codes, hints and RelayState.
+			s.Log.InfoContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "status", rec.status,
+				"ms", float64(s.Now().Sub(began).Microseconds())/1000, "ip", caller.IP.String(), "reference", caller.Reference)
+		}()
+		org, err := s.org(ctx, r)
+		if err != nil {
+			s.Log.ErrorContext(ctx, "org", "error", err)
+			s.page(rec, r.WithContext(ctx), http.StatusServiceUnavailable, "problem.busy")
+			return
+		}
+		ctx = idp.WithOrg(ctx, org)
+		r = r.WithContext(ctx)
+		templates.SecurityHeaders(rec.Header())
+		if org.Secure() {
+			rec.Header().Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+		}
+		switch {
+		case len(r.URL.RequestURI()) > 16<<10:
+			s.page(rec, r, http.StatusRequestURITooLong, "problem.long")
+		case !canonical(r):
+			s.page(rec, r, http.StatusNotFound, "problem.notfound")
+		default:
+			next.ServeHTTP(rec, r)
+		}
+	})
+}
+
+// org finds whose address the request came to. There is one org; no URL is ever made from Host.
+func (s *server) org(ctx context.Context, _ *http.Request) (*idp.Org, error) {
+	return s.Store.Orgs().Default(ctx)
+}
+
+// canonical tells if the path is written in the one way we write it, so that no rule about paths can be walked around.
+func canonical(r *http.Request) bool {
+	p := r.URL.EscapedPath()
+	if !strings.HasPrefix(p, "/") || strings.Contains(p, "//") || strings.ContainsAny(p, ";\\") {
+		return false
+	}
+	for seg := range strings.SplitSeq(p, "/") {
+		if seg == "." || seg == ".." {
+			return false
+		}
+	}
+	// An escape is fine only where the character could not stand by itself.
+	for i := 0; i+2 < len(p); i++ {
+		if p[i] != '%' {
+			continue
+		}
+		switch c := unhex(p[i+1])<<4 | unhex(p[i+2]); {
+		case c == '/', c == '\\', c == '.', c == ';', c == '%', c < 0x20, c == 0x7f,
+			'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '~':
+			return false
+		}
+	}
+	return true
+}
+
+func unhex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 0
+}
+
+// newReference returns eight letters and digits by which an admin finds the event behind a page.
+func newReference() string {
+	const alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789" // 32, none that is mistaken for another
+	var b [8]byte
+	rand.Read(b[:])
+	for i := range b {
+		b[i] = alphabet[b[i]&31]
+	}
+	return string(b[:])
+}
+
+// recorder notes what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	wrote  bool
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if !r.wrote {
+		r.status, r.wrote = status, true
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if !r.wrote {
+		r.status, r.wrote = http.StatusOK, true
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -1,0 +1,173 @@
+// Package server puts the rooms together: the router, what stands before it, and the outgoing client.
+//
+//	server.go    New: the wiring and the routes of every room
+//	outside.go   what every request passes before the router: recover, reference, caller, org, path, log
+//	caller.go    whose address a request comes from
+//	fetch.go     the one outgoing HTTP client
+//	work.go      what a running server does by itself: sweep, rotate keys
+//	health.go    /healthz and /readyz
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/lanyard-sso/lanyard/idp"
+	"github.com/lanyard-sso/lanyard/idp/gate"
+	"github.com/lanyard-sso/lanyard/idp/people"
+	"github.com/lanyard-sso/lanyard/idp/portal"
+	"github.com/lanyard-sso/lanyard/idp/signin"
+	"github.com/lanyard-sso/lanyard/idp/store"
+	"github.com/lanyard-sso/lanyard/keys"
+	"github.com/lanyard-sso/lanyard/oidc"
+	"github.com/lanyard-sso/lanyard/saml"
+	"github.com/lanyard-sso/lanyard/templates"
+)
+
+// Config is what a server is made of.
+type Config struct {
+	Store          *store.Store
+	Sealer         *keys.Sealer
+	People         *people.People
+	Now            func() time.Time
+	Log            *slog.Logger
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+}
+
+// NewSignIn returns the room of the person at the browser, which the command line needs too (the set-up link).
+func (c Config) NewSignIn() *signin.Handler {
+	return &signin.Handler{Store: c.Store, People: c.People, Sealer: c.Sealer, Now: c.Now, Log: c.Log}
+}
+
+// New returns the whole server.
+func New(c Config) http.Handler {
+	in := c.NewSignIn()
+	g := gate.Gate{Store: c.Store, SignIn: in, Now: c.Now, Log: c.Log}
+	s := &server{Config: c}
+
+	protocols := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	(&oidc.Handler{
+		Site: s.oidcSite, Store: c.Store.OIDC(), Users: gate.OIDC{Gate: g}, Now: c.Now, NewID: newID, Log: c.Log,
+	}).Mount(protocols)
+	(&saml.Handler{
+		Site: s.samlSite, Store: c.Store.SAML(), Users: gate.SAML{Gate: g}, Now: c.Now, NewID: newID, Log: c.Log,
+	}).Mount(protocols)
+
+	// Our own forms: a state-changing request that another site caused is refused. Never around the protocols, whose
+	// callers are other sites by nature.
+	pages := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	in.Mount(pages)
+	(&portal.Handler{Store: c.Store, SignIn: in, Now: c.Now, Log: c.Log}).Mount(pages)
+	pages.PathPrefix("/assets/").Handler(templates.Assets()).Methods("GET", "HEAD")
+	own := http.NewCrossOriginProtection()
+	own.SetDenyHandler(http.HandlerFunc(s.crossOrigin))
+
+	for _, r := range []*mux.Router{protocols, pages} {
+		r.NotFoundHandler = http.HandlerFunc(s.notFound)
+		r.MethodNotAllowedHandler = http.HandlerFunc(s.notAllowed(r))
+	}
+	return s.outside(s.split(protocols, own.Handler(pages)))
+}
+
+type server struct{ Config }
+
+// split sends the protocols' addresses to their router and everything else to the pages.
+func (s *server) split(protocols, pages http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := r.URL.Path
+		switch {
+		case strings.HasPrefix(p, "/oauth2/"), strings.HasPrefix(p, "/saml/"),
+			p == "/.well-known/openid-configuration", p == "/.well-known/oauth-authorization-server":
+			protocols.ServeHTTP(w, r)
+		case p == "/healthz":
+			s.healthz(w, r)
+		case p == "/readyz":
+			s.readyz(w, r)
+		default:
+			pages.ServeHTTP(w, r)
+		}
+	})
+}
+
+// newID returns 160 random bits as lower-case letters and digits.
+func newID() string {
+	b := make([]byte, 20)
+	rand.Read(b)
+	return strings.ToLower(base32.StdEncoding.EncodeToString(b))
+}
+
+func (s *server) oidcSite(ctx context.Context) *oidc.Site {
+	o := idp.OrgOf(ctx)
+	site := &oidc.Site{Org: o.ID, Base: o.URL, Issuer: o.Issuer}
+	ring, err := s.Store.Keys().Ring(ctx, o.ID, keys.OIDC)
+	if err != nil {
+		s.Log.ErrorContext(ctx, "token keys", "error", err)
+		return site
+	}
+	site.Keys = ring
+	scopes, err := s.Store.People().AllNamed(ctx, o.ID, idp.KindScope)
+	if err != nil {
+		s.Log.ErrorContext(ctx, "scopes", "error", err)
+	}
+	for _, n := range scopes {
+		site.Scopes = append(site.Scopes, oidc.Scope{Name: n.Name, Label: n.Label, Audience: n.Audience})
+	}
+	return site
+}
+
+func (s *server) samlSite(ctx context.Context) *saml.Site {
+	o := idp.OrgOf(ctx)
+	site := &saml.Site{Org: o.ID, Base: o.URL, EntityID: o.EntityID}
+	ring, err := s.Store.Keys().Ring(ctx, o.ID, keys.SAML)
+	if err != nil {
+		s.Log.ErrorContext(ctx, "SAML keys", "error", err)
+		return site
+	}
+	site.Keys = ring
+	return site
+}
+
+// notFound and notAllowed are the router's last words; mux runs no middleware for them.
+func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
+	s.page(w, r, http.StatusNotFound, "problem.notfound")
+}
+
+func (s *server) notAllowed(router *mux.Router) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var allow []string
+		for _, m := range []string{"GET", "HEAD", "POST", "PUT", "DELETE"} {
+			q := r.Clone(r.Context())
+			q.Method = m
+			var match mux.RouteMatch
+			if router.Match(q, &match) && match.MatchErr == nil {
+				allow = append(allow, m)
+			}
+		}
+		w.Header().Set("Allow", strings.Join(allow, ", "))
+		s.page(w, r, http.StatusMethodNotAllowed, "problem.method")
+	}
+}
+
+func (s *server) crossOrigin(w http.ResponseWriter, r *http.Request) {
+	ref := s.Store.Events().Refuse(r.Context(), idp.Event{
+		Org: idp.OrgOf(r.Context()).ID, Code: "CrossOriginRequest", Reason: "a form of ours was sent by another site to " + r.URL.Path,
+	})
+	templates.Write(w, r, http.StatusForbidden, templates.Problem{
+		Title: "problem.crossorigin.title", Sentence: "problem.crossorigin.sentence", Reference: ref, Status: http.StatusForbidden,
+	})
+}
+
+// page writes a refusal that needs no event: nothing was asked for that exists.
+func (s *server) page(w http.ResponseWriter, r *http.Request, status int, key string) {
+	templates.Write(w, r, status, templates.Problem{
+		Title: key + ".title", Sentence: key + ".sentence", Reference: idp.CallerOf(r.Context()).Reference, Status: status,
+	})
+}

@@ -1,0 +1,95 @@
+package signin
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/lanyard-sso/lanyard/idp"
+)
+
+// Ask is the question another room sends a browser here with. It travels sealed in one parameter, so that the pages take
+// nothing from the URL that this house did not write.
+type Ask struct {
+	App    string    `json:"a,omitempty"` // id of the app the person is on the way to; empty: this house itself
+	Since  time.Time `json:"s,omitzero"`  // proved themself at or after this time
+	Scopes []string  `json:"c,omitempty"` // consent is asked for these
+	Host   string    `json:"h,omitempty"` // where the answer will lead, for the consent page
+	Hint   string    `json:"u,omitempty"` // who is expected: a name to offer
+	Back   string    `json:"b"`           // a path of ours
+	Until  time.Time `json:"e"`
+}
+
+const askLife = time.Hour // as long as a remembered request
+
+// sealAsk returns a sealed for the query.
+func (h *Handler) sealAsk(org string, a Ask) string {
+	a.Until = h.Now().Add(askLife)
+	b, err := json.Marshal(a)
+	if err != nil {
+		panic(err) // a struct of strings and times
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sealer.Seal("ask\x00"+org, b))
+}
+
+var (
+	errAsk     = errors.New("the question in the address is not ours")
+	errExpired = errors.New("the question in the address is older than an hour")
+)
+
+// openAsk opens what sealAsk sealed. No question at all is the plain way in: to the launcher.
+func (h *Handler) openAsk(r *http.Request) (Ask, error) {
+	text := r.URL.Query().Get("ask")
+	if text == "" {
+		return Ask{Back: "/apps"}, nil
+	}
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return Ask{}, errAsk
+	}
+	b, err := h.Sealer.Open("ask\x00"+idp.OrgOf(r.Context()).ID, sealed)
+	if err != nil {
+		return Ask{}, errAsk
+	}
+	var a Ask
+	if err := json.Unmarshal(b, &a); err != nil {
+		return Ask{}, errAsk
+	}
+	if h.Now().After(a.Until) {
+		return Ask{}, errExpired
+	}
+	return a, nil
+}
+
+// SendSignIn sends the browser to sign in for a, and from there to a.Back.
+func (h *Handler) SendSignIn(w http.ResponseWriter, r *http.Request, a Ask) {
+	h.send(w, r, "/signin", a)
+}
+
+// SendConsent sends the browser to consent to a.Scopes for a.App, and from there to a.Back; a person who refuses comes
+// back to it with &refused=1 behind.
+func (h *Handler) SendConsent(w http.ResponseWriter, r *http.Request, a Ask) {
+	h.send(w, r, "/consent", a)
+}
+
+func (h *Handler) send(w http.ResponseWriter, r *http.Request, path string, a Ask) {
+	if !ownPath(a.Back) {
+		a.Back = "/apps"
+	}
+	u := path + "?ask=" + h.sealAsk(idp.OrgOf(r.Context()).ID, a)
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, u, http.StatusSeeOther)
+}
+
+// ownPath tells if back is a path of this house and nothing a browser could read as another place.
+func ownPath(back string) bool {
+	if !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.ContainsAny(back, "\\\r\n\t") {
+		return false
+	}
+	u, err := url.Parse(back)
+	return err == nil && u.Host == "" && u.Scheme == "" && !strings.HasPrefix(u.Path, "//")
+}

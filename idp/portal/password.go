@@ -1,10 +1,8 @@
 package portal
 
 import (
-	"errors"
 	"net/http"
 
-	"github.com/lanyard-sso/lanyard/idp/people"
 	"github.com/lanyard-sso/lanyard/idp/signin"
 	"github.com/lanyard-sso/lanyard/templates"
 )
@@ -31,16 +29,14 @@ func (h *Handler) changePassword(w http.ResponseWriter, r *http.Request, s *sign
 		again(http.StatusUnprocessableEntity, "password.differ")
 		return
 	}
-	err := h.SignIn.ChangePassword(w, r, s, r.PostForm.Get("current"), r.PostForm.Get("password"))
-	var fault *people.Fault
-	var wait *signin.Throttled
+	problem, err := h.SignIn.ChangePassword(w, r, s, r.PostForm.Get("current"), r.PostForm.Get("password"))
 	switch {
-	case errors.As(err, &wait):
-		again(http.StatusTooManyRequests, "signin.throttled")
-	case errors.As(err, &fault):
-		again(http.StatusUnprocessableEntity, fault.Key)
 	case err != nil:
 		h.fail(w, r, err)
+	case problem == "signin.throttled":
+		again(http.StatusTooManyRequests, problem)
+	case problem != "":
+		again(http.StatusUnprocessableEntity, problem)
 	default:
 		http.Redirect(w, r, "/account?done=password", http.StatusSeeOther)
 	}

@@ -22,7 +22,7 @@ type Account struct {
 	User, Username, Email string
 	Sessions              []SessionRow
 	Grants                []GrantRow
-	Notice                string    // key: account.signed-out, account.others, account.revoked, account.password or empty
+	Notice                string    // key: account.done.sessions, account.done.grants, account.done.password or empty
 	Now                   time.Time // the time the others are told by; zero: they are told by their date
 }
 
@@ -31,13 +31,13 @@ type SessionRow struct {
 	ID                string
 	Current           bool
 	Started, LastSeen time.Time
-	Device, IP        string
+	Device, IP        string // Device: a User-Agent, or what the device is called
 }
 
 // GrantRow is one app that acts for a person.
 type GrantRow struct {
 	App             string
-	Scopes          []string // in words
+	Scopes          []string // in words, or the names of built-in scopes
 	Since, LastUsed time.Time
 	ID              string
 }
@@ -54,15 +54,15 @@ func (p Account) Others() bool {
 	return false
 }
 
-// ChangePassword changes a person's password. The form posts `current`, `new` and `repeat` to Action; none of them is
+// ChangePassword changes a person's password. The form posts `current`, `password` and `repeat` to Action; none of them is
 // ever sent back. What can be the Problem:
 //
-//	password.wrong       the current one is not right
+//	password.current     the current one is not right
 //	password.short       the new one has fewer than 8 characters
 //	password.long        it is longer than is read
 //	password.common      it is on a list of known passwords, or made of the person's own name
 //	password.same        it is the current one
-//	password.mismatch    it was not repeated as it was
+//	password.differ      it was not repeated as it was
 type ChangePassword struct {
 	Action  string
 	Problem string // key: see below, or signin.throttled, or empty
@@ -85,11 +85,11 @@ func fault(problem string) string {
 		return "username"
 	case "setup.email":
 		return "email"
-	case "password.wrong", "signin.throttled":
+	case "password.current", "signin.throttled":
 		return "current"
 	case "password.short", "password.long", "password.common", "password.same":
 		return "new"
-	case "password.mismatch":
+	case "password.differ":
 		return "repeat"
 	}
 	return ""

@@ -1,5 +1,7 @@
 package templates
 
+import "strings"
+
 // SignIn asks for username and password. The form posts `username` and `password` to Action.
 type SignIn struct {
 	App      string // for which app one signs in; empty: for the launcher
@@ -51,15 +53,18 @@ func (p Consent) about() about { return about{file: "consent", leadsOut: true} }
 
 // Confirm asks before something is done. The form posts `decision`, allow or deny.
 type Confirm struct {
-	Title  string // key: signout.title
+	Title  string // key K.title: signout.title; the buttons say K.allow and K.deny, or else confirm.allow and confirm.deny
 	Text   string // key: signout.text
 	Action string
 	App    string // the app that asks; first argument of both keys
-	Allow  string // key of the first button; empty: confirm.allow. For sign-out: signout.allow
-	Deny   string // key of the second button; empty: confirm.deny. For sign-out: signout.deny
 }
 
 func (p Confirm) about() about { return about{file: "confirm", leadsOut: true} }
+
+// Button is the key that decision allow or deny may have of its own.
+func (p Confirm) Button(decision string) string {
+	return strings.TrimSuffix(p.Title, ".title") + "." + decision
+}
 
 // SignedOut says that one is signed out.
 type SignedOut struct {
@@ -68,28 +73,32 @@ type SignedOut struct {
 
 func (p SignedOut) about() about { return about{file: "signedout"} }
 
-// Problem is the one page of refusals and errors. Its sentences are those that begin with problem. in the catalogue:
+// Problem is the one page of refusals and errors. K.sentence says what happened, K.title stands above it, K.next says
+// what the reader can do about it; without one it is problem.next. There are, for K:
 //
 //	problem.denied          403  may not use App
 //	problem.blocked         403  App is blocked
 //	problem.inactive        403  the person's account is not active
-//	problem.foreign         403  a form of ours was posted by another site
+//	problem.crossorigin     403  a form of ours was posted by another site
 //	problem.app             400  no such app
 //	problem.request         400  the app's request can not be accepted
+//	problem.bad             400  what was sent, not by an app, can not be read
+//	signin.stale            400  the question that the page answers has expired
 //	problem.address         400  the app named a return address that is not registered for it
 //	problem.answered        400  this sign-in was completed before
 //	problem.expired         400  this sign-in was begun too long ago, or never
 //	problem.browser         400  this sign-in was begun in another browser
-//	problem.not-found       404  no such page
+//	problem.notfound        404  no such page
 //	problem.method          405  not asked in this way
-//	problem.too-large       413  more was sent than is read
+//	problem.large           413  more was sent than is read
+//	problem.long            414  the address is too long
 //	problem.throttled       429  too many requests
 //	problem.internal        500  our fault
-//	problem.unavailable     503  busy or not ready
+//	problem.busy            503  busy or not ready
 type Problem struct {
-	Title     string // key, first argument App; empty: Sentence + ".title"
-	Sentence  string // key
-	Args      []any  // of Sentence; nil: App
+	Title     string // key, first argument App; empty: the Sentence's K.title
+	Sentence  string // key K.sentence
+	Args      []any  // of Sentence; none: App
 	Reference string // finds the event; empty: none is shown
 	App       string
 	Start     string // where to begin again at the app; empty: nowhere
@@ -104,8 +113,11 @@ func (p Problem) Heading() string {
 	if p.Title != "" {
 		return p.Title
 	}
-	return p.Sentence + ".title"
+	return strings.TrimSuffix(p.Sentence, ".sentence") + ".title"
 }
+
+// Next is the key that says what to do; the catalogue may not have it.
+func (p Problem) Next() string { return strings.TrimSuffix(p.Sentence, ".sentence") + ".next" }
 
 // AutoPost sends a SAML response to a service provider (Bindings §3.5.4): a form that a script submits at once, and a
 // button where there is no script. A URL that is no web address is never shown and nothing leaves: the page becomes

@@ -25,12 +25,19 @@ func funcs(lang string) template.FuncMap {
 	return template.FuncMap{
 		"t": say,
 		"say": func(key string, args []any, app string) string { // what a Problem says
-			if args == nil {
+			if len(args) == 0 {
 				args = []any{app}
 			}
 			return say(key, args...)
 		},
-		"has":      func(key string) bool { _, ok := catalogues()[lang][key]; return ok },
+		"has": func(key string) bool { return has(lang, key) },
+		"scope": func(s string) string { // a built-in scope in words, and as it is what is words already
+			if key := "scope." + s; has(lang, key) {
+				return text(lang, key)
+			}
+			return name(s)
+		},
+		"device":   func(agent string) string { return device(lang, agent) },
 		"name":     name,
 		"initials": initials,
 		"tint":     tint,
@@ -86,7 +93,7 @@ const tints = 8
 // tint returns the colour of a name's tile, always the same for one name.
 func tint(s string) int {
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(s)) // never fails
+	_, _ = h.Write([]byte(s))          // never fails
 	return int(h.Sum32() >> 8 % tints) // the lowest bits tell similar names apart badly
 }
 

@@ -5,15 +5,15 @@
 //	pages.go         the pages a visitor sees: SignIn, Setup, Consent, Confirm, SignedOut, Problem, AutoPost
 //	house.go         the pages a person sees who is signed in: Apps, Account, ChangePassword
 //	text.go          the catalogue: Text, and the one function that chooses the language
-//	show.go          how a value is shown: names, initials, times, addresses
+//	show.go          how a value is shown: names, initials, times, addresses; device.go: browsers
 //	assets.go        /assets/…: style sheet, script and icon, named by what they hold
 //	pages/*.html     one file a page, all within layout.html
 //	texts/en.json    every sentence
 //
 // The only script is the one that submits [AutoPost]. No page asks anything of another host.
 //
-// A field described as a key takes a key of the catalogue. A key K may be followed by K.title and K.next: the heading
-// above the sentence and what the reader can do about it.
+// A field described as a key takes a key of the catalogue; its comment names those that are meant for it. K.title,
+// K.sentence and K.next belong together.
 package templates
 
 import (
@@ -70,7 +70,7 @@ func WithBase(ctx context.Context, path string) context.Context {
 func Write(w http.ResponseWriter, r *http.Request, status int, p Page) {
 	a := p.about()
 	if a.unfit {
-		status, p = http.StatusInternalServerError, Problem{Sentence: "problem.internal"}
+		status, p = http.StatusInternalServerError, Problem{Sentence: "problem.internal.sentence"}
 		a = p.about()
 	}
 	base, _ := r.Context().Value(baseKey{}).(string)

@@ -44,6 +44,14 @@ var catalogues = sync.OnceValue(func() map[string]map[string]string {
 // that is not there and on too few arguments; a sentence need not use all it is given.
 func Text(key string, args ...any) string { return text(english, key, args...) }
 
+// Has reports whether the catalogue has key, for keys that are made of something that came from outside.
+func Has(key string) bool { return has(english, key) }
+
+func has(lang, key string) bool {
+	_, ok := catalogues()[lang][key]
+	return ok
+}
+
 func text(lang, key string, args ...any) string {
 	s, ok := catalogues()[lang][key]
 	if !ok {

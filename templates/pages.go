@@ -96,8 +96,8 @@ func (p SignedOut) about() about { return about{file: "signedout"} }
 //	problem.internal        500  our fault
 //	problem.busy            503  busy or not ready
 type Problem struct {
-	Title     string // key, first argument App; empty: the Sentence's K.title
-	Sentence  string // key K.sentence
+	Title     string // key, first argument App; empty: K.title
+	Sentence  string // key K, or K.sentence, or a whole key of another kind
 	Args      []any  // of Sentence; none: App
 	Reference string // finds the event; empty: none is shown
 	App       string
@@ -113,11 +113,21 @@ func (p Problem) Heading() string {
 	if p.Title != "" {
 		return p.Title
 	}
-	return strings.TrimSuffix(p.Sentence, ".sentence") + ".title"
+	return p.k() + ".title"
+}
+
+// Said is the key of the sentence.
+func (p Problem) Said() string {
+	if key := p.k() + ".sentence"; Has(key) {
+		return key
+	}
+	return p.Sentence
 }
 
 // Next is the key that says what to do; the catalogue may not have it.
-func (p Problem) Next() string { return strings.TrimSuffix(p.Sentence, ".sentence") + ".next" }
+func (p Problem) Next() string { return p.k() + ".next" }
+
+func (p Problem) k() string { return strings.TrimSuffix(p.Sentence, ".sentence") }
 
 // AutoPost sends a SAML response to a service provider (Bindings §3.5.4): a form that a script submits at once, and a
 // button where there is no script. A URL that is no web address is never shown and nothing leaves: the page becomes

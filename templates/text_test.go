@@ -226,6 +226,9 @@ func TestProblems(t *testing.T) {
 		}
 		n++
 		_, body := write(t, templates.Problem{Sentence: key, App: "Your Benefits", Reference: "AB12CD34", Status: 418})
+		if _, short := write(t, templates.Problem{Sentence: k, App: "Your Benefits", Reference: "AB12CD34", Status: 418}); short != body {
+			t.Errorf("%s and %s make different pages", k, key)
+		}
 		all := parse(t, body)
 		if got := find(all, "h1")[0].text; got != templates.Text(k+".title", "Your Benefits") {
 			t.Errorf("%s: heading %q", key, got)

@@ -94,7 +94,8 @@ func (p SignedOut) about() about { return about{file: "signedout"} }
 //	problem.long            414  the address is too long
 //	problem.throttled       429  too many requests
 //	problem.internal        500  our fault
-//	problem.busy            503  busy or not ready
+//	problem.busy            503  more was asked than can be answered now
+//	problem.unavailable     503  not ready: nothing is issued
 type Problem struct {
 	Title     string // key, first argument App; empty: K.title
 	Sentence  string // key K, or K.sentence, or a whole key of another kind

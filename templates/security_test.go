@@ -227,22 +227,3 @@ func TestLinks(t *testing.T) {
 		}
 	}
 }
-
-func TestBase(t *testing.T) {
-	for _, base := range []string{"", "/sso"} {
-		for name, p := range samples() {
-			w := httptest.NewRecorder()
-			r := httptest.NewRequest(http.MethodGet, "/", nil)
-			templates.Write(w, r.WithContext(templates.WithBase(r.Context(), base)), http.StatusOK, p)
-			for _, e := range parse(t, w.Body.String()) {
-				for _, a := range []string{"href", "src", "action"} {
-					for _, own := range []string{"/assets/", "/apps", "/account/sessions", "/account/grants"} {
-						if strings.Contains(e.attrs[a], own) && !strings.HasPrefix(e.attrs[a], base+own) {
-							t.Errorf("%s under %q: <%s %s=%q>", name, base, e.name, a, e.attrs[a])
-						}
-					}
-				}
-			}
-		}
-	}
-}

@@ -18,7 +18,6 @@ package templates
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"embed"
 	"html/template"
@@ -47,7 +46,6 @@ type about struct {
 type view struct {
 	Page   Page
 	Lang   string
-	Base   string
 	Nonce  string
 	File   string
 	House  bool
@@ -55,14 +53,6 @@ type view struct {
 	Style  string
 	Icon   string
 	Script string
-}
-
-type baseKey struct{}
-
-// WithBase returns a context under which the pages' own links begin with path, which is empty or like "/sso": the path
-// of the org's public address, which the router has taken off the request.
-func WithBase(ctx context.Context, path string) context.Context {
-	return context.WithValue(ctx, baseKey{}, path)
 }
 
 // Write writes p with status and its security headers. Never cached (no-store). It answers in HTML whatever the request
@@ -73,17 +63,16 @@ func Write(w http.ResponseWriter, r *http.Request, status int, p Page) {
 		status, p = http.StatusInternalServerError, Problem{Sentence: "problem.internal.sentence"}
 		a = p.about()
 	}
-	base, _ := r.Context().Value(baseKey{}).(string)
 	lang := language(r)
 	v := view{
-		Page: p, Lang: lang, Base: base, File: a.file, House: a.house, Status: status,
-		Style: base + assetPath("lanyard.css"), Icon: base + assetPath("favicon.svg"),
+		Page: p, Lang: lang, File: a.file, House: a.house, Status: status,
+		Style: assetPath("lanyard.css"), Icon: assetPath("favicon.svg"),
 	}
 	h := w.Header()
 	SecurityHeaders(h)
 	policy := "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 	if a.script {
-		v.Nonce, v.Script = rand.Text(), base+assetPath("autopost.js")
+		v.Nonce, v.Script = rand.Text(), assetPath("autopost.js")
 		policy += "; script-src 'nonce-" + v.Nonce + "'"
 	}
 	// Browsers apply form-action to every redirect that follows the form, the app's own included.

@@ -64,7 +64,7 @@ type Installation struct {
 	App            string      `json:"-"`
 	Blocked        bool        `json:"-"`
 	Epoch          int64       `json:"-"`
-	PermittedUsers string      `json:"permittedUsers"`
+	PermittedUsers string      `json:"permittedUsers"`           // empty: only the block stands here, the app is not installed
 	Profiles       []string    `json:"profiles,omitempty"`       // ids
 	PermissionSets []string    `json:"permissionSets,omitempty"` // ids
 	Groups         []string    `json:"groups,omitempty"`         // ids
@@ -81,7 +81,8 @@ type Permitted struct {
 // Connected is an app with the installation its org has of it, as every decision needs them.
 type Connected struct {
 	App          App
-	Installation *Installation // nil: not installed
+	Installation *Installation     // nil: not installed, and not blocked
+	Names        map[string]string // id → name of the profiles, permission sets and groups the installation names
 }
 
 // Blocked tells if nobody may enter now.

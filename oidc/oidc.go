@@ -12,7 +12,8 @@
 //	/oauth2/register, /oauth2/register/{id}    register.go      RFC 7591, RFC 7592
 //
 // The rungs that judge an authorization request stand in ladder.go, those for client metadata in metadata.go, client
-// authentication in clientauth.go, bearer values in bearer.go, the ID token in idtoken.go.
+// authentication in clientauth.go, redirect URIs in redirecturi.go, bearer values in bearer.go, the ID token in
+// idtoken.go. http.go has the routes and how requests are read and answered.
 package oidc
 
 import (
@@ -40,7 +41,8 @@ type Site struct {
 	Org    string // the short id that access tokens wear in front
 	Base   string // public address, no trailing slash
 	Issuer string
-	Keys   *keys.Ring // keys of use oidc
+	Keys   *keys.Ring // keys of use oidc; nil while they can not be had
+	ACR    []string   // the acr values that sign-ins here can reach, for discovery
 	Scopes []Scope    // the scopes the org declares beside the built-in ones
 }
 
@@ -80,7 +82,8 @@ type Client struct {
 	IDTokenClaims       string        `json:"idTokenClaims,omitempty"`       // requested or standard
 
 	Mould      *Mould    `json:"mould,omitempty"`      // it may register clients of its own
-	Registered *Metadata `json:"registered,omitempty"` // what a child asked for and got; nil for an admin's app
+	Registered *Metadata `json:"registered,omitempty"` // what a child got; nil for an admin's app
+	Issued     time.Time `json:"issued,omitzero"`      // when a child was registered
 }
 
 // Mould is what the children of a gateway's app may be: each at most as large as it.
@@ -120,7 +123,6 @@ type Login struct {
 	ClientID      string
 	RedirectURI   string // as sent, to the byte
 	GivenURI      bool   // redirect_uri was in the request, so the token request must repeat it (RFC 6749 §4.1.3)
-	ResponseMode  string // query or form_post
 	Scopes        []string
 	State         string
 	HasState      bool
@@ -129,9 +131,10 @@ type Login struct {
 	Since         time.Time // prompt=login and max_age: proved themself at or after this time
 	ConsentSince  time.Time // prompt=consent: consented at or after this time
 	ACR           []string  // acr_values, in order of preference
+	None          bool      // prompt=none: nobody may be asked for anything
 	Hint          string    // login_hint
+	Browser       []byte    `json:"-"` // hash of the secret of the browser it belongs to; nil: the first that comes back
 	Sub           string    // the person an id_token_hint or a claims request names: nobody else will do
-	MaxAge        bool      // max_age was sent, so auth_time is due
 }
 
 // Need is what an answer demands of the person at the browser.
@@ -210,7 +213,7 @@ type Grant struct {
 	User     string
 	Session  string // empty: no browser took part
 	SID      string
-	Kind     string // authorization_code or client_credentials
+	Kind     string // KindCode or KindClientCredentials
 	Scopes   []string
 	Nonce    string
 	AuthTime time.Time
@@ -222,6 +225,7 @@ type Grant struct {
 
 	// The refresh line. Generation 0: no refresh token was given.
 	Generation int64
+	Family     []byte    // SHA-256 of what the refresh tokens of all generations have in common
 	Hash       []byte    // SHA-256 of the secret of the refresh token of this generation
 	Previous   []byte    // SHA-256 of the secret of the generation before, while Successor can be shown again
 	Successor  []byte    // the present refresh token, sealed under HKDF(the previous one)
@@ -242,8 +246,15 @@ type Code struct {
 	CodeChallenge string
 	Created       time.Time
 	Expires       time.Time
+	Redeemed      bool  // it was spent
 	Grant         Grant // what it will become; Grant.ID is fixed when the code is made
 }
+
+// Kinds of a Grant.
+const (
+	KindCode              = "authorization_code"
+	KindClientCredentials = "client_credentials"
+)
 
 // Token is an opaque access token.
 type Token struct {
@@ -274,10 +285,16 @@ type RegistrationToken struct {
 	ID                string
 	Hash              []byte
 	App               string // the parent for an initial token, the child for a registration access token
-	Kind              string // initial or registration
+	Kind              string // KindInitial or KindRegistration
 	Name              string // an admin's word for an initial token
 	Created, LastUsed time.Time
 }
+
+// Kinds of a RegistrationToken.
+const (
+	KindInitial      = "initial"
+	KindRegistration = "registration"
+)
 
 // Errors of a Store.
 var (
@@ -285,6 +302,7 @@ var (
 	ErrSpent    = errors.New("oidc: spent before") // somebody else was first
 	ErrBrowser  = errors.New("oidc: the login belongs to another browser")
 	ErrLimit    = errors.New("oidc: the limit of registered clients is reached")
+	ErrBusy     = errors.New("oidc: busy, try again") // of Users too
 )
 
 // Store is what the protocol must remember. Every method works within the org it is given; what is acknowledged is on
@@ -297,7 +315,7 @@ type Store interface {
 	// ClientOfApp returns the client by the house's id of its app, or ErrNotFound.
 	ClientOfApp(ctx context.Context, org, app string) (*Client, error)
 
-	// AddLogin stores l and sets l.ID.
+	// AddLogin stores l, bound to l.Browser if that is known, and sets l.ID.
 	AddLogin(ctx context.Context, org string, l *Login) error
 	// BindLogin returns the login, bound to the browser from its first call on. ErrBrowser: bound to another.
 	// ErrSpent: answered already. ErrNotFound: unknown or expired.
@@ -323,7 +341,8 @@ type Store interface {
 	// Renew stores a token for a grant whose refresh token stays (rotation off), and its new Unused end. ErrNotFound:
 	// the grant is dead.
 	Renew(ctx context.Context, org string, i Issue) error
-	// DropGrant ends the grant and everything that hangs on it. Ending what is ended is no error.
+	// DropGrant ends the grant and everything that hangs on it; r says why, for the event that tells so. Ending what is
+	// ended is no error and leaves no event.
 	DropGrant(ctx context.Context, org, id string, r Refusal) error
 
 	// Token reads a living access token by id with its living grant and Holder, in one query, or ErrNotFound.

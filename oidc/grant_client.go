@@ -1,0 +1,28 @@
+package oidc
+
+import (
+	"net/http"
+	"slices"
+)
+
+// grantClient lets a client act by itself, as its run-as user (RFC 6749 §4.4). There is no refresh token (§4.4.3: "A
+// refresh token SHOULD NOT be included.") and nobody to identify.
+func (h *Handler) grantClient(r *http.Request, site *Site, c *Client, p params) (*tokens, error) {
+	ctx, now := r.Context(), h.Now()
+	asked, err := c.scopes(p["scope"])
+	if err != nil {
+		return nil, err
+	}
+	asked = slices.DeleteFunc(asked, func(s string) bool { return s == "openid" || offline(s) })
+	if len(asked) == 0 {
+		return nil, &Error{Code: InvalidScope, Description: "Nothing was asked for that a client can have by itself.", Event: "InvalidScope"}
+	}
+	s, err := h.Users.RunAs(ctx, c, asked)
+	if err != nil {
+		return nil, err
+	}
+	g := &Grant{ID: h.Store.NewID(), App: c.App, Client: c.ID, User: s.User, Kind: KindClientCredentials,
+		Scopes: c.allowed(asked, s), Created: now, LastUsed: now}
+	token, t := h.newToken(site, c, g, g.Scopes)
+	return t, h.Store.AddGrant(ctx, site.Org, Issue{Grant: g, Token: token, Event: "OauthClientCredentials"})
+}

@@ -13,7 +13,7 @@ import (
 // account shows where the person is signed in and which apps act for them.
 func (h *Handler) account(w http.ResponseWriter, r *http.Request, s *signin.Signed) {
 	ctx := r.Context()
-	p := templates.Account{User: s.User.Name(), Username: s.User.Username, Email: s.User.Email}
+	p := templates.Account{User: s.User.Name(), Username: s.User.Username, Email: s.User.Email, Now: h.Now()}
 	if key := "account.done." + r.URL.Query().Get("done"); templates.Has(key) {
 		p.Notice = key
 	}

@@ -13,7 +13,7 @@ func (h *Handler) wellKnown(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) passwordPage(w http.ResponseWriter, r *http.Request, s *signin.Signed) {
-	templates.Write(w, r, http.StatusOK, templates.ChangePassword{Action: "/account/password", User: s.User.Name()})
+	templates.Write(w, r, http.StatusOK, templates.ChangePassword{Action: "/account/password", User: s.User.Username})
 }
 
 // changePassword asks for the present password again, changes it and ends all other sessions. Apps keep what they were
@@ -23,7 +23,7 @@ func (h *Handler) changePassword(w http.ResponseWriter, r *http.Request, s *sign
 		return
 	}
 	again := func(status int, problem string) {
-		templates.Write(w, r, status, templates.ChangePassword{Action: "/account/password", User: s.User.Name(), Problem: problem})
+		templates.Write(w, r, status, templates.ChangePassword{Action: "/account/password", User: s.User.Username, Problem: problem})
 	}
 	if r.PostForm.Get("password") != r.PostForm.Get("repeat") {
 		again(http.StatusUnprocessableEntity, "password.differ")

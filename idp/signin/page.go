@@ -130,7 +130,7 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request) {
 		h.form(w, r, http.StatusUnprocessableEntity, a, nil, username, "signin.wrong", 0)
 		return
 	}
-	if err := h.start(w, r, u, old, store.Proof{Code: "UsernamePasswordUiLogin", App: a.App, Throttle: names, Rehash: rehash}); err != nil {
+	if err := h.start(w, r, u, old, store.Proof{Code: "UsernamePasswordUiLogin", App: a.App, Throttle: names, Rehash: rehash, Was: hash}); err != nil {
 		h.fail(w, r, err)
 		return
 	}

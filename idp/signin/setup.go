@@ -71,7 +71,8 @@ func (h *Handler) setup(w http.ResponseWriter, r *http.Request) {
 	}
 	again := func(problem string) {
 		templates.Write(w, r, http.StatusUnprocessableEntity, templates.Setup{
-			Action: r.URL.RequestURI(), Username: u.Username, Email: u.Email, Problem: problem,
+			Action: r.URL.RequestURI(), Username: u.Username, Email: u.Email, GivenName: u.GivenName, FamilyName: u.FamilyName,
+			Problem: problem,
 		})
 	}
 	if f.Get("password") != f.Get("repeat") {

@@ -9,6 +9,15 @@ import (
 	"github.com/lanyard-sso/lanyard/saml/xmlsec"
 )
 
+// declarations declares n prefixes.
+func declarations(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(` xmlns:` + strings.Repeat("p", i+1) + `="urn:x"`)
+	}
+	return b.String()
+}
+
 // TestParseRefuses: each document is refused, with a sentence that names what is wrong.
 func TestParseRefuses(t *testing.T) {
 	tests := []struct{ name, doc, want string }{
@@ -91,6 +100,9 @@ func TestParseRefuses(t *testing.T) {
 		{"SAML-SIG-12 scheme missing", `<a xmlns=":x"/>`, "absolute"},
 		{"SAML-SIG-12 space before the scheme", `<a xmlns=" urn:x"/>`, "absolute"},
 		{"SAML-SIG-12 not a URI", `<a xmlns="urn:x y"/>`, "absolute"},
+		{"SAML-SIG-12 two fragments", `<a xmlns="urn:x#y#z"/>`, "absolute"},
+		{"SAML-SIG-12 bad percent encoding", `<a xmlns="urn:x%2g"/>`, "absolute"},
+		{"many namespaces in force", strings.Repeat(`<a`+declarations(9)+`>`, 31), "more than 256 namespace declarations"},
 		{"long namespace", `<a xmlns="urn:` + strings.Repeat("x", 600) + `"/>`, "longer than"},
 
 		{"SAML-RSP-06 NUL", "<a>x\x00y</a>", "U+0000"},
@@ -329,15 +341,13 @@ func TestBombs(t *testing.T) {
 // TestWorstAccepted: what the limits still let through costs little, canonicalization included.
 func TestWorstAccepted(t *testing.T) {
 	rep := strings.Repeat
-	var decls strings.Builder
-	for i := range 120 {
-		decls.WriteString(` xmlns:p` + rep("x", i) + `="urn:` + rep("u", 490) + `"`)
-	}
+	long := strings.ReplaceAll(declarations(120), "urn:x", "urn:"+rep("x", 500))
 	for name, doc := range map[string]string{
-		"many references":        `<a>` + rep("&amp;", 200_000) + `</a>`,
-		"last prefix everywhere": `<a` + decls.String() + `>` + rep(`<b p:c=""/>`, 18_000) + `</a>`,
-		"many attributes":        `<a` + decls.String() + `>` + rep(`<b `+strings.ReplaceAll(rep(`c:="" `, 1), "c:", "c")+`/>`, 18_000) + `</a>`,
-		"many IDs":               rep(" ", 0) + `<a>` + rep("<b/>", 19_000) + `</a>`,
+		"references":            `<a>` + rep("&amp;", 200_000) + `</a>`,
+		"line ends":             `<a b="` + rep("\r", 500_000) + `">` + rep("\r", 500_000) + `</a>`,
+		"the outermost prefix":  `<a` + long + `>` + rep(`<b p:c=""/>`, 18_000) + `</a>`,
+		"many attributes":       `<a` + long + `>` + rep(`<b `+strings.ReplaceAll(declarations(40), " xmlns:", " ")+`/>`, 800) + `</a>`,
+		"elements without text": `<a>` + rep("<b></b>", 19_000) + `</a>`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()

@@ -1,0 +1,22 @@
+// Package store holds everything Lanyard remembers, in SQLite (one file, one server) or PostgreSQL (any number of nodes).
+// All SQL of the product is here; both databases get the same text.
+//
+//	open.go       Config, Open, Close; which of the two databases
+//	query.go      reading: Reader, Row, One, All, and what may be passed to a query
+//	write.go      Write and Tx: one step, one transaction
+//	sqlite.go     SQLite: its files, its readers, and how they are opened
+//	writer.go     SQLite's one writer, which lets all that wait share a commit
+//	postgres.go   PostgreSQL: its pool, and transactions that run again when they collide
+//	errors.go     the errors, and which of them a database's own error is
+//	migrate.go    migrations/*.sql, all that are pending in one transaction under a lock
+//	change.go     the table change: which definitions altered, on any node; Ready
+//	cache.go      Cached: definitions by key, dropped when they alter
+//	sweep.go      deleting what is dead, a little at a time
+//	id.go         ids that sort by the time they were made
+//	lock_*.go     one server on one SQLite file
+//
+// A text of SQL for both: $1, $2, …; ON CONFLICT; RETURNING; TEXT, BIGINT, BYTEA, BOOLEAN. Times are microseconds since 1970, made
+// by Go: a time.Time is passed and scanned as it is, and 0 is the zero time. Ids are made by Go. A BYTEA column is never passed a Go
+// string: SQLite would keep it as text, or even as a number. An empty BYTEA may be read back as nil. No SELECT *: a
+// newer node may have added a column. Texts other than ids are sorted in Go, because databases differ in how they compare letters.
+package store

@@ -1,0 +1,343 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	liteReaders   = 4
+	litePatience  = 5 * time.Second  // waiting for another process to end its transaction
+	startPatience = 60 * time.Second // and for one that migrates
+)
+
+// lite is an SQLite file: a few connections that read, and one that writes.
+type lite struct {
+	path    string // without symbolic links, as SQLite names the files beside it
+	pool    *sql.DB
+	readers chan *liteConn
+	closing chan struct{}
+	writer  *writer
+	log     *slog.Logger
+}
+
+// liteConn is one connection and the statements prepared on it.
+type liteConn struct {
+	conn  *sql.Conn
+	stmts map[string]*sql.Stmt
+}
+
+func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ *lite, err error) {
+	if path == "" || strings.HasPrefix(path, ":") {
+		return nil, errors.New("store: sqlite: needs the path of a file, as in sqlite:lanyard.db")
+	}
+	if path, err = createFile(path, log); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	// mode=rw: a file that has gone is an error, never a new empty database.
+	dsn := "file://" + (&url.URL{Path: "/" + strings.TrimPrefix(filepath.ToSlash(path), "/")}).EscapedPath() +
+		"?mode=rw&_dqs=0&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&_pragma=journal_size_limit(67108864)"
+	pool, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("store: opening %s: %w", path, err)
+	}
+	pool.SetMaxIdleConns(-1) // what is not held here is closed
+	l := &lite{path: path, pool: pool, readers: make(chan *liteConn, liteReaders), closing: make(chan struct{}), log: log}
+	if err := l.connect(ctx); err != nil {
+		_ = pool.Close()
+		return nil, fmt.Errorf("store: opening %s: %w", path, err)
+	}
+	go l.writer.work()
+	return l, nil
+}
+
+// createFile makes the file and its folder where they are not there, and returns the file's real path. It never opens a file that
+// exists: closing it again would take away the locks that SQLite holds on it for another connection of this process.
+func createFile(path string, log *slog.Logger) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", fmt.Errorf("the folder for the database cannot be made: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case err == nil:
+		err = errors.Join(f.Close(), syncFolder(folder))
+	case errors.Is(err, fs.ErrExist):
+		err = nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("the database cannot be made: %w", err)
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "", err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s is not a file", path)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		log.Warn("the database can be read by other users of this machine; chmod 600 it", "path", path, "mode", info.Mode().Perm().String())
+	}
+	return path, nil
+}
+
+func syncFolder(path string) error {
+	if runtime.GOOS == "windows" { // cannot, and need not
+		return nil
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (l *lite) connect(ctx context.Context) error {
+	w, err := l.open(ctx, "PRAGMA cache_size=-4096")
+	if err != nil {
+		return err
+	}
+	var version string
+	if err := w.conn.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
+		return err
+	}
+	// Before 3.51.3 a checkpoint could damage the file when processes shared it.
+	if !atLeast(version, 3, 51, 3) {
+		return fmt.Errorf("this binary holds SQLite %s; 3.51.3 is the oldest that is safe", version)
+	}
+	if err := w.useWAL(ctx); err != nil {
+		return err
+	}
+	for range liteReaders {
+		r, err := l.open(ctx, "PRAGMA cache_size=-1024", "PRAGMA query_only=1")
+		if err != nil {
+			return err
+		}
+		l.readers <- r
+	}
+	l.writer, err = newWriter(w, l.path)
+	return err
+}
+
+func (l *lite) open(ctx context.Context, pragmas ...string) (*liteConn, error) {
+	conn, err := l.pool.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &liteConn{conn, map[string]*sql.Stmt{}}
+	for _, p := range pragmas {
+		if _, err := conn.ExecContext(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// useWAL puts the file into write-ahead mode, for good. SQLite does not wait by itself for others that do the same.
+func (c *liteConn) useWAL(ctx context.Context) error {
+	return patiently(ctx, startPatience, func() error {
+		var mode string
+		if err := c.conn.QueryRowContext(ctx, "PRAGMA journal_mode=WAL").Scan(&mode); err != nil {
+			var e *sqlite.Error
+			if errors.As(err, &e) && e.Code() == sqlite3.SQLITE_NOTADB {
+				return errors.New("it is not an SQLite database")
+			}
+			return err
+		}
+		if mode != "wal" {
+			return fmt.Errorf("it cannot be put into write-ahead mode (journal_mode is %q)", mode)
+		}
+		return nil
+	})
+}
+
+// patiently runs f until it does not find the file locked. SQLite's own waiting goes by sleeps of up to 100 ms and
+// comes too late again and again while a busy server writes.
+func patiently(ctx context.Context, patience time.Duration, f func() error) error {
+	end := time.Now().Add(patience)
+	for {
+		err := f()
+		if !liteBusy(err) || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// atLeast tells if version, three numbers, is at least want.
+func atLeast(version string, want ...int) bool {
+	for i, part := range strings.SplitN(version, ".", len(want)) {
+		n, err := strconv.Atoi(part)
+		if err != nil || n != want[i] {
+			return err == nil && n > want[i]
+		}
+	}
+	return true
+}
+
+func (l *lite) read(ctx context.Context, f func(session) error) error {
+	select {
+	case <-l.closing:
+		return ErrClosed
+	default:
+	}
+	if l.writer.lost.Load() {
+		if err := l.writer.present(); err != nil {
+			return err
+		}
+	}
+	select {
+	case c := <-l.readers:
+		defer func() { l.readers <- c }()
+		return f(c)
+	case <-l.closing:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *lite) write(ctx context.Context, f func(*Tx) error) error { return l.writer.write(ctx, f) }
+
+func (l *lite) lockServe() (func(), error) { return lockFile(l.path) }
+
+func (l *lite) close() error {
+	l.writer.close()
+	close(l.closing)
+	for range liteReaders { // those that are being used come back
+		(<-l.readers).close()
+	}
+	l.writer.conn.close()
+	return l.pool.Close() // the last connection to close writes the log back and removes it
+}
+
+// migrate holds off all that write while f runs, in this process and in others. Those that read go on.
+func (l *lite) migrate(ctx context.Context, f func(session, func(int64) error) error) error {
+	c, err := l.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if err := c.begin(ctx, startPatience); err != nil {
+		return translate(err)
+	}
+	err = f(c, func(version int64) error { return l.copyTo(ctx, fmt.Sprintf("%s.schema-%d", l.path, version)) })
+	if err != nil {
+		_, _ = c.exec("ROLLBACK", nil)
+		return err
+	}
+	_, err = c.exec("COMMIT", nil)
+	return translate(err)
+}
+
+// copyTo writes the database as it was last committed to path.
+func (l *lite) copyTo(ctx context.Context, path string) error {
+	part := path + ".part"
+	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	// Not a reader: they are query_only. VACUUM INTO wants no file there, or an empty one.
+	c, err := l.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if _, err = c.conn.ExecContext(ctx, "VACUUM INTO $1", part); err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		_ = os.Remove(part)
+		return err
+	}
+	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// begin begins to write.
+func (c *liteConn) begin(ctx context.Context, patience time.Duration) error {
+	return patiently(ctx, patience, func() error {
+		_, err := c.exec("BEGIN IMMEDIATE", nil)
+		return err
+	})
+}
+
+// prepared is bounded because a text of SQL can be built from a list.
+const prepared = 500
+
+func (c *liteConn) stmt(query string) (*sql.Stmt, error) {
+	if s, ok := c.stmts[query]; ok {
+		return s, nil
+	}
+	if len(c.stmts) == prepared {
+		c.forget()
+	}
+	// Without the space behind it: a statement with something behind it is parsed anew each time.
+	s, err := c.conn.PrepareContext(context.Background(), strings.TrimSpace(query))
+	if err == nil {
+		c.stmts[query] = s
+	}
+	return s, err
+}
+
+func (c *liteConn) forget() {
+	for _, s := range c.stmts {
+		_ = s.Close()
+	}
+	clear(c.stmts)
+}
+
+// Statements run without the caller's context: an interrupted one would undo the whole transaction, and all of them are short.
+
+func (c *liteConn) exec(query string, args []any) (int64, error) {
+	s, err := c.stmt(query)
+	if err != nil {
+		return 0, err
+	}
+	r, err := s.ExecContext(context.Background(), args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+func (c *liteConn) query(query string, args []any) (*sql.Rows, error) {
+	s, err := c.stmt(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(context.Background(), args...)
+}
+
+func (c *liteConn) close() {
+	c.forget()
+	_ = c.conn.Close()
+}

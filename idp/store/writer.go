@@ -1,0 +1,206 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	queueLength = 1024 // steps that may wait; more are ErrBusy
+	batchLength = 128  // steps that share a commit at most
+)
+
+// writer is the one goroutine that writes to an SQLite file.
+type writer struct {
+	conn  *liteConn
+	path  string
+	files map[string]os.FileInfo // as they were when opened
+	lost  atomic.Bool            // one of them is not there any more
+
+	queue chan *step
+	mu    sync.RWMutex // held for reading while a step is queued
+	shut  bool
+	ended chan struct{}
+}
+
+// step is one call of Store.Write.
+type step struct {
+	f     func(*Tx) error
+	taken atomic.Bool // by the writer, or by a caller that will not wait
+	err   error
+	done  chan struct{}
+}
+
+var errEnded = errors.New("store: a step ended its goroutine")
+
+func newWriter(c *liteConn, path string) (*writer, error) {
+	w := &writer{conn: c, path: path, files: map[string]os.FileInfo{}, queue: make(chan *step, queueLength), ended: make(chan struct{})}
+	// With this first read the log is there, and stays while the file is open.
+	var foreign bool
+	err := c.conn.QueryRowContext(context.Background(), "SELECT count(*) > 0 AND sum(name = 'schema') = 0 FROM sqlite_master").Scan(&foreign)
+	if err != nil {
+		return nil, err
+	}
+	if foreign {
+		return nil, errors.New("it holds the tables of another program")
+	}
+	for _, name := range []string{path, path + "-wal"} {
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, err
+		}
+		w.files[name] = info
+	}
+	return w, nil
+}
+
+// present tells if the files are those that were opened. The operating system would go on writing to a file that has been removed, and
+// what was acknowledged would be gone with the process.
+func (w *writer) present() error {
+	for name, opened := range w.files {
+		info, err := os.Stat(name)
+		if err != nil || !os.SameFile(info, opened) {
+			w.lost.Store(true)
+			return fmt.Errorf("%w: %s was removed or replaced while open", ErrNotReady, name)
+		}
+	}
+	w.lost.Store(false)
+	return nil
+}
+
+func (w *writer) write(ctx context.Context, f func(*Tx) error) error {
+	s := &step{f: f, done: make(chan struct{})}
+	if err := w.enqueue(s); err != nil {
+		return err
+	}
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		if s.taken.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+		<-s.done
+	}
+	return s.err
+}
+
+func (w *writer) enqueue(s *step) error {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.shut {
+		return ErrClosed
+	}
+	select {
+	case w.queue <- s:
+		return nil
+	default:
+		return ErrBusy
+	}
+}
+
+// work is the goroutine. There is no timer: a lone step is committed at once, and those that arrive meanwhile share the next commit.
+func (w *writer) work() {
+	batch := make([]*step, 0, batchLength)
+	for first := range w.queue {
+		// Those that were just answered, and can go on at once, get the chance to queue their next step.
+		runtime.Gosched()
+		batch = take(batch[:0], first)
+	more:
+		for len(batch) < batchLength {
+			select {
+			case s, open := <-w.queue:
+				if !open {
+					break more
+				}
+				batch = take(batch, s)
+			default:
+				break more
+			}
+		}
+		w.commit(batch)
+	}
+	close(w.ended)
+}
+
+func take(batch []*step, s *step) []*step {
+	if s.taken.CompareAndSwap(false, true) {
+		return append(batch, s)
+	}
+	return batch
+}
+
+// commit runs the steps and commits them together; one that fails is undone alone.
+func (w *writer) commit(batch []*step) {
+	if len(batch) == 0 {
+		return
+	}
+	err := errEnded
+	returned := false
+	defer func() {
+		if err != nil {
+			_, _ = w.conn.exec("ROLLBACK", nil) // none may be open: SQLite ends it by itself where it must
+		}
+		for _, s := range batch {
+			if s.err == nil {
+				s.err = err
+			}
+			close(s.done)
+		}
+		if !returned { // by runtime.Goexit in a step, as testing's FailNow does
+			go w.work()
+		}
+	}()
+	err = w.transaction(batch)
+	returned = true
+}
+
+func (w *writer) transaction(batch []*step) error {
+	w.mu.RLock()
+	shut := w.shut
+	w.mu.RUnlock()
+	if shut {
+		return ErrClosed
+	}
+	if err := w.present(); err != nil {
+		return err
+	}
+	if err := w.conn.begin(context.Background(), litePatience); err != nil {
+		return translate(err)
+	}
+	for _, s := range batch {
+		if err := w.run(s); err != nil {
+			return translate(err)
+		}
+	}
+	_, err := w.conn.exec("COMMIT", nil)
+	return translate(err)
+}
+
+// run runs one step. Its error is about the whole transaction.
+func (w *writer) run(s *step) error {
+	if _, err := w.conn.exec("SAVEPOINT step", nil); err != nil {
+		return err
+	}
+	tx := &Tx{session: w.conn}
+	if s.err = tx.run(s.f); s.err != nil {
+		if _, err := w.conn.exec("ROLLBACK TO step", nil); err != nil {
+			return err
+		}
+	}
+	_, err := w.conn.exec("RELEASE step", nil)
+	return err
+}
+
+// close refuses what waits and returns when what is being written is.
+func (w *writer) close() {
+	w.mu.Lock()
+	w.shut = true
+	close(w.queue)
+	w.mu.Unlock()
+	<-w.ended
+}

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 )
@@ -24,5 +25,9 @@ func (h *Handler) grantClient(r *http.Request, site *Site, c *Client, p params) 
 	g := &Grant{ID: h.Store.NewID(), App: c.App, Client: c.ID, User: s.User, Kind: KindClientCredentials,
 		Scopes: c.allowed(asked, s), Created: now, LastUsed: now}
 	token, t := h.newToken(site, c, g, g.Scopes)
-	return t, h.Store.AddGrant(ctx, site.Org, Issue{Grant: g, Token: token, Event: "OauthClientCredentials"})
+	err = h.Store.AddGrant(ctx, site.Org, Issue{Grant: g, Token: token, Event: "OauthClientCredentials"})
+	if errors.Is(err, ErrNotFound) {
+		err = &Error{Code: UnauthorizedClient, Description: "The client may not act by itself.", Event: "NoAccess", Reason: "the run-as user or the app is gone meanwhile"}
+	}
+	return t, err
 }

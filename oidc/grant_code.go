@@ -61,6 +61,8 @@ func (h *Handler) grantCode(r *http.Request, site *Site, c *Client, p params) (*
 	token, t := h.newToken(site, c, &g, g.Scopes)
 	if err := h.Store.Redeem(ctx, site.Org, code.ID, Issue{Grant: &g, Token: token, Event: "OauthWebServer"}); errors.Is(err, ErrSpent) {
 		return nil, h.reused(r, site, c, code)
+	} else if errors.Is(err, ErrNotFound) {
+		return nil, badCode("InvalidCode", "the person or the app is gone meanwhile")
 	} else if err != nil {
 		return nil, err
 	}

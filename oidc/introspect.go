@@ -68,7 +68,7 @@ func (h *Handler) inspect(ctx context.Context, site *Site, caller *Client, value
 	if err != nil || !caller.sees(c) {
 		return dead, err
 	}
-	s, err := h.again(ctx, c, t, g, UseIntrospect)
+	s, err := h.again(ctx, site, c, t, g, UseIntrospect)
 	if errors.As(err, &e) {
 		return dead, nil
 	}

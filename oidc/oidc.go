@@ -233,7 +233,7 @@ type Grant struct {
 	Unused     time.Time // dead if not refreshed until then; zero: no such end
 	Absolute   time.Time // dead then in any case; zero: no such end
 
-	Holder any // what the house read along with the grant; only the house's Users looks inside
+	Holder any `json:"-"` // what the house read along with the grant; only the house's Users looks inside
 }
 
 // Code is an authorization code: it turns into a Grant once (RFC 6749 §4.1.2).
@@ -329,8 +329,10 @@ type Store interface {
 	// Code reads the code by id, spent or not, or ErrNotFound.
 	Code(ctx context.Context, org, id string) (*Code, error)
 	// Redeem spends the code of that id and stores what it became. ErrSpent: it was spent before; then DropGrant is due.
+	// ErrNotFound: its person or app is gone.
 	Redeem(ctx context.Context, org, code string, i Issue) error
-	// AddGrant stores a grant that needs no code (client credentials), with its token.
+	// AddGrant stores a grant that needs no code (client credentials), with its token. ErrNotFound: its person or app is
+	// gone.
 	AddGrant(ctx context.Context, org string, i Issue) error
 
 	// Grant reads a living grant by id with its Holder. A dead one (an epoch differs, its person is gone, its end is
@@ -345,6 +347,8 @@ type Store interface {
 	// ended is no error and leaves no event.
 	DropGrant(ctx context.Context, org, id string, r Refusal) error
 
+	// Used notes that the grant is used now. It is called at most once a minute for a grant.
+	Used(ctx context.Context, org, grant string) error
 	// Token reads a living access token by id with its living grant and Holder, in one query, or ErrNotFound.
 	Token(ctx context.Context, org, id string) (*Token, *Grant, error)
 	// DropToken ends one access token.
@@ -352,6 +356,8 @@ type Store interface {
 
 	// RegistrationToken reads a token of the registration endpoint by id, or ErrNotFound.
 	RegistrationToken(ctx context.Context, org, id string) (*RegistrationToken, error)
+	// UsedRegistrationToken notes that the token is used now.
+	UsedRegistrationToken(ctx context.Context, org, id string) error
 	// AddChild makes a connected app of parent's mould, with its secret (nil for a public client), its registration
 	// token and, where the mould says so, its run-as user. It sets c.App. ErrLimit: the parent has as many as it may.
 	AddChild(ctx context.Context, org string, parent *Client, c *Client, secret []byte, t *RegistrationToken) error

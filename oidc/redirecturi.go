@@ -116,13 +116,14 @@ func outward(uri string) (u *url.URL, why string) {
 // web tells what is wrong with an http or https address.
 func web(u *url.URL) string {
 	host := u.Hostname()
+	_, badPort := strconv.ParseUint(u.Port(), 10, 16)
 	switch {
 	case u.Opaque != "" || host == "":
 		return "it has no host"
 	case strings.Contains(u.Host, "%"):
 		return "its host is encoded"
-	case strings.HasSuffix(u.Host, ":"):
-		return "its port is empty"
+	case strings.HasSuffix(u.Host, ":"), u.Port() != "" && badPort != nil:
+		return "its port is none"
 	case u.Scheme == "http" && !loopback(host):
 		return "it is not https"
 	}

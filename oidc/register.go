@@ -115,6 +115,9 @@ func (h *Handler) registrationToken(r *http.Request, site *Site) (*RegistrationT
 	if errors.Is(err, ErrNotFound) || err == nil && (t.Kind != kind || !b.is(t.Hash)) {
 		return nil, badRegistration("unknown or revoked")
 	}
+	if err == nil && h.Now().Sub(t.LastUsed) >= time.Minute {
+		err = h.Store.UsedRegistrationToken(r.Context(), site.Org, t.ID)
+	}
 	return t, err
 }
 

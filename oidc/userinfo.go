@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // userinfo tells who an access token acts for (Core §5.3). The token comes in the header, or in the form of a POST (RFC
@@ -27,7 +28,7 @@ func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) {
 		h.challenge(w, r, site, c, &Error{Code: InsufficientScope, Description: "The access token has not the scope openid.", Status: http.StatusForbidden, User: g.User})
 		return
 	}
-	s, err := h.again(r.Context(), c, t, g, UseUserinfo)
+	s, err := h.again(r.Context(), site, c, t, g, UseUserinfo)
 	if err != nil {
 		h.challenge(w, r, site, c, err)
 		return
@@ -66,7 +67,7 @@ func (h *Handler) access(ctx context.Context, site *Site, value string) (*Token,
 }
 
 // again asks the house if the token may be used, for what it and no more is good for.
-func (h *Handler) again(ctx context.Context, c *Client, t *Token, g *Grant, use Use) (*Subject, error) {
+func (h *Handler) again(ctx context.Context, site *Site, c *Client, t *Token, g *Grant, use Use) (*Subject, error) {
 	narrow := *g
 	narrow.Scopes = t.Scopes
 	s, err := h.Users.Again(ctx, c, &narrow, use)
@@ -75,6 +76,12 @@ func (h *Handler) again(ctx context.Context, c *Client, t *Token, g *Grant, use 
 		e := badToken(no.Reason)
 		e.Event, e.User = no.Event, no.User
 		return nil, e
+	}
+	if err == nil && h.Now().Sub(g.LastUsed) >= time.Minute {
+		// When a grant was last used is worth knowing, not worth failing for.
+		if err := h.Store.Used(ctx, site.Org, g.ID); err != nil {
+			h.Log.WarnContext(ctx, "oidc: last use not written", "error", err)
+		}
 	}
 	return s, err
 }

@@ -1,0 +1,190 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/lanyard-sso/lanyard/idp"
+	"github.com/lanyard-sso/lanyard/oidc"
+)
+
+// OIDC is what oidc remembers. Its files: oidc.go the clients, logins and codes; grants.go grants and tokens; children.go
+// the clients that register themselves.
+type OIDC struct{ s *Store }
+
+// OIDC returns the view of OAuth and OpenID Connect.
+func (s *Store) OIDC() OIDC { return OIDC{s} }
+
+var _ oidc.Store = OIDC{}
+
+// protocol gives an error of this room the name it has in oidc.
+func protocol(err error) error {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return oidc.ErrNotFound
+	case errors.Is(err, ErrBusy), errors.Is(err, ErrNotReady), errors.Is(err, ErrClosed):
+		return errors.Join(oidc.ErrBusy, err)
+	}
+	return err
+}
+
+// spent is protocol where a Gate that found nothing means that somebody else was first.
+func spent(err error) error {
+	if errors.Is(err, ErrGone) {
+		return oidc.ErrSpent
+	}
+	return protocol(err)
+}
+
+// null passes no bytes as NULL.
+func null(b []byte) any {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+// NewID returns a time-ordered id for a row.
+func (v OIDC) NewID() string { return v.s.NewID() }
+
+// Client returns the client by client_id.
+func (v OIDC) Client(ctx context.Context, org, clientID string) (*oidc.Client, error) {
+	return oauthOf(v.s.Apps().ConnectedByClient(ctx, org, clientID))
+}
+
+// ClientOfApp returns the client by the id of its app.
+func (v OIDC) ClientOfApp(ctx context.Context, org, app string) (*oidc.Client, error) {
+	return oauthOf(v.s.Apps().Connected(ctx, org, app))
+}
+
+func oauthOf(c *idp.Connected, err error) (*oidc.Client, error) {
+	if err != nil {
+		return nil, protocol(err)
+	}
+	if c.App.OAuth == nil {
+		return nil, oidc.ErrNotFound
+	}
+	return c.App.OAuth, nil
+}
+
+const loginKind = "oidc"
+
+// AddLogin stores l and sets l.ID.
+func (v OIDC) AddLogin(ctx context.Context, org string, l *oidc.Login) error {
+	doc, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	id := v.s.NewID()
+	err = v.s.Write(ctx, func(tx *Tx) error {
+		_, err := tx.Exec(`INSERT INTO login (org, id, kind, app, browser, answered, created, expires, doc)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, org, id, loginKind, l.App, null(l.Browser), false, l.Created, l.Expires, string(doc))
+		return err
+	})
+	if err == nil {
+		l.ID = id
+	}
+	return protocol(err)
+}
+
+// BindLogin returns the login, bound to the browser from its first call on.
+func (v OIDC) BindLogin(ctx context.Context, org, id string, browser []byte) (*oidc.Login, error) {
+	read := func() (l oidc.Login, bound []byte, answered bool, err error) {
+		var doc string
+		err = v.s.Read(ctx).QueryRow(`SELECT app, browser, answered, doc FROM login WHERE org = $1 AND id = $2 AND kind = $3 AND expires > $4`,
+			org, id, loginKind, v.s.Now()).Scan(&l.App, &bound, &answered, &doc)
+		if err == nil {
+			err = json.Unmarshal([]byte(doc), &l)
+		}
+		l.ID, l.Browser = id, bound
+		return l, bound, answered, err
+	}
+	l, bound, answered, err := read()
+	if err == nil && len(bound) == 0 {
+		err = v.s.Write(ctx, func(tx *Tx) error {
+			_, err := tx.Exec(`UPDATE login SET browser = $3 WHERE org = $1 AND id = $2 AND browser IS NULL`, org, id, browser)
+			return err
+		})
+		if err == nil { // or another browser has been faster
+			l, bound, answered, err = read()
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, protocol(err)
+	case string(bound) != string(browser):
+		return nil, oidc.ErrBrowser
+	case answered:
+		return nil, oidc.ErrSpent
+	}
+	return &l, nil
+}
+
+// DropLogin spends the login without an answer.
+func (v OIDC) DropLogin(ctx context.Context, org, id string) error {
+	return spent(v.s.Write(ctx, func(tx *Tx) error { return answerLogin(tx, org, id) }))
+}
+
+// answerLogin is the gate through which one answer of a login goes.
+func answerLogin(tx *Tx, org, id string) error {
+	return tx.Gate(`UPDATE login SET answered = $4 WHERE org = $1 AND id = $2 AND kind = $3 AND answered <> $4`, org, id, loginKind, true)
+}
+
+// codeDoc is what no query looks into.
+type codeDoc struct {
+	ClientID      string     `json:"client"`
+	RedirectURI   string     `json:"uri"`
+	GivenURI      bool       `json:"given"`
+	CodeChallenge string     `json:"challenge,omitempty"`
+	Created       time.Time  `json:"created"`
+	Expires       time.Time  `json:"expires"`
+	Grant         oidc.Grant `json:"grant"`
+}
+
+// keepCode is how long a code is remembered after its end: one that is shown again ends what it gave.
+const keepCode = time.Hour
+
+// AddCode stores c and spends the login it answers.
+func (v OIDC) AddCode(ctx context.Context, org string, c *oidc.Code, login string) error {
+	doc, err := json.Marshal(codeDoc{c.ClientID, c.RedirectURI, c.GivenURI, c.CodeChallenge, c.Created, c.Expires, c.Grant})
+	if err != nil {
+		return err
+	}
+	return spent(v.s.Write(ctx, func(tx *Tx) error {
+		if login != "" {
+			if err := answerLogin(tx, org, login); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Exec(`INSERT INTO code (org, id, hash, app, grant_id, redeemed, expires, doc) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			org, c.ID, c.Hash, c.Grant.App, c.Grant.ID, false, c.Expires.Add(keepCode), string(doc)); err != nil {
+			return err
+		}
+		return tx.Event(ctx, idp.Event{Org: org, Code: "OauthAuthorize", User: c.Grant.User, App: c.Grant.App, Reason: strings.Join(c.Grant.Scopes, " ")})
+	}))
+}
+
+// Code reads the code by id, spent or not.
+func (v OIDC) Code(ctx context.Context, org, id string) (*oidc.Code, error) {
+	c := oidc.Code{ID: id}
+	var text string
+	err := v.s.Read(ctx).QueryRow(`SELECT hash, redeemed, doc FROM code WHERE org = $1 AND id = $2`, org, id).Scan(&c.Hash, &c.Redeemed, &text)
+	if err != nil {
+		return nil, protocol(err)
+	}
+	var d codeDoc
+	if err := json.Unmarshal([]byte(text), &d); err != nil {
+		return nil, err
+	}
+	c.ClientID, c.RedirectURI, c.GivenURI, c.CodeChallenge = d.ClientID, d.RedirectURI, d.GivenURI, d.CodeChallenge
+	c.Created, c.Expires, c.Grant = d.Created, d.Expires, d.Grant
+	return &c, nil
+}
+
+// Refuse records the refusal.
+func (v OIDC) Refuse(ctx context.Context, org string, r oidc.Refusal) string {
+	return v.s.Events().Refuse(ctx, idp.Event{Org: org, Code: r.Code, App: r.App, User: r.User, Reason: r.Reason})
+}

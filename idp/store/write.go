@@ -21,6 +21,7 @@ func (s *Store) Write(ctx context.Context, f func(*Tx) error) error {
 	}
 	var kinds []string
 	err := s.db.write(ctx, func(tx *Tx) error {
+		tx.store = s
 		err := f(tx)
 		kinds = tx.kinds
 		return err
@@ -32,6 +33,7 @@ func (s *Store) Write(ctx context.Context, f func(*Tx) error) error {
 
 // Tx is a step being run. A statement that failed fails its step, on both databases, whatever f returns.
 type Tx struct {
+	store   *Store
 	session session
 	kinds   []string // of the definitions it alters
 	failed  error    // nothing is run after it

@@ -63,6 +63,7 @@ type ServiceProvider struct {
 	SignAssertion         bool          `json:"signAssertion"`
 	AuthnContext          string        `json:"authnContext,omitempty"` // lenient (default), strict, or a URN always sent
 	RelayState            string        `json:"relayState,omitempty"`   // sent with a launch that brings none of its own
+	AllowHTTP             bool          `json:"allowHTTP,omitempty"`    // responses may go to a plain http ACS that is not on this machine
 	Validity              time.Duration `json:"validity,omitempty"`     // of an assertion, from issue; 0: 5 minutes
 	Skew                  time.Duration `json:"skew,omitempty"`         // how far NotBefore lies back; 0: 3 minutes
 }
@@ -194,6 +195,7 @@ var (
 	ErrNotFound = errors.New("saml: not found")
 	ErrSpent    = errors.New("saml: this request was answered before") // Answer lost the race for RequestID or Login
 	ErrBrowser  = errors.New("saml: the login belongs to another browser")
+	ErrBusy     = errors.New("saml: the store can take no more now") // of Users too
 )
 
 // Store is what the protocol must remember. Every method works within the org it is given; what is acknowledged is on disk.
@@ -205,7 +207,7 @@ type Store interface {
 	// AddLogin stores l and sets l.ID.
 	AddLogin(ctx context.Context, org string, l *Login) error
 	// BindLogin returns the login, bound to the browser from its first call on. ErrBrowser: bound to another.
-	// ErrSpent: answered already. ErrNotFound: unknown or expired.
+	// ErrSpent: answered already; the login is returned with it. ErrNotFound: unknown or expired.
 	BindLogin(ctx context.Context, org, id string, browser []byte) (*Login, error)
 	// Spent tells if the request of that ID by that app was answered already.
 	Spent(ctx context.Context, org, app, requestID string) (bool, error)

@@ -8,7 +8,7 @@
 //	VerifyDetached    algorithm.go                    SAML Bindings §3.4.4.1
 //	CheckKey          algorithm.go                    which keys count at all
 //	Writer            writer.go, escape.go            canonical bytes, no tree
-//	Sign, EndSigned   sign.go                         an enveloped signature, spliced in
+//	Writer.EndSigned  sign.go                         an enveloped signature, spliced in
 //
 // # Why there is a parser here
 //

@@ -3,7 +3,6 @@ package xmlsec
 import (
 	"fmt"
 	"iter"
-	"strings"
 )
 
 // Name is an expanded name: a namespace URI, empty for none, and a local part.
@@ -130,5 +129,5 @@ func (e *Element) qname() string {
 	if e.Prefix == "" {
 		return e.Name.Local
 	}
-	return strings.Join([]string{e.Prefix, e.Name.Local}, ":")
+	return e.Prefix + ":" + e.Name.Local
 }

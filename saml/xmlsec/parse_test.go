@@ -70,6 +70,7 @@ func TestParseRefuses(t *testing.T) {
 		{"SAML-XML-06 one value as ID and xml:id", `<a ID="x"><b xml:id="x"/></a>`, "twice"},
 		{"SAML-XML-06 one value by reference", `<a ID="x"><b ID="&#x78;"/></a>`, "twice"},
 		{"SAML-XML-06 xml:id with spaces", `<a xml:id=" x "/>`, "xml:id"},
+		{"SAML-XML-06 xml:id that is no name", `<a xml:id="1"/>`, "xml:id"},
 		{"SAML-XML-06 expanded name", `<a xmlns:p="urn:u" xmlns:q="urn:u" p:x="1" q:x="2"/>`, "by two prefixes"},
 
 		{"SAML-XML-07 processing instruction in text", `<a>admin@x.com<?x y?>.evil.com</a>`, "processing instruction"},

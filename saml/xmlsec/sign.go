@@ -1,7 +1,6 @@
 package xmlsec
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -68,25 +67,6 @@ func appendSignature(dst []byte, digest [sha256.Size]byte, id string, k Signer) 
 		dst = append(base64.StdEncoding.AppendEncode(append(dst, certStart...), k.Certificate), certEnd...)
 	}
 	return append(dst, sigEnd...), nil
-}
-
-// Sign appends element to dst with an enveloped signature at offset at. element must be the canonical bytes of one whole
-// element that declares all its own namespaces, as a [Writer] makes them, and carry ID=id; at lies between two of its
-// children (Core §2.3.3, §3.2.1: right after Issuer). dst and element must not overlap.
-func Sign(dst, element []byte, at int, id string, k Signer) ([]byte, error) {
-	tag := bytes.IndexByte(element, '>') + 1
-	if tag == 0 || at < tag || at >= len(element) || element[at] != '<' || element[at-1] != '>' {
-		return nil, errors.New("xmlsec: the signature would not stand between two children of the element")
-	}
-	if id == "" || !bytes.Contains(element[:tag], []byte(` ID="`+id+`"`)) {
-		return nil, errors.New("xmlsec: the element does not have that ID")
-	}
-	dst = append(dst, element[:at]...)
-	dst, err := appendSignature(dst, sha256.Sum256(element), id, k)
-	if err != nil {
-		return nil, err
-	}
-	return append(dst, element[at:]...), nil
 }
 
 // SignHere marks the place where the signature of the innermost open element will stand (Core §2.3.3, §3.2.1: right after

@@ -156,41 +156,6 @@ func TestSignGolden(t *testing.T) {
 	}
 }
 
-// TestSignSplices: Sign makes of an element what EndSigned makes of it.
-func TestSignSplices(t *testing.T) {
-	k := rsaKey()
-	w := xmlsec.NewWriter(nil, table())
-	writeAssertion(w, "_a1", "ana")
-	w.EndSigned(k.signer())
-	want, err := w.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w = xmlsec.NewWriter(nil, table())
-	writeAssertion(w, "_a1", "ana")
-	w.End()
-	element, err := w.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := bytes.Index(element, []byte("<saml:Subject>"))
-	got, err := xmlsec.Sign([]byte("before "), element, at, "_a1", k.signer())
-	if err != nil || string(got) != "before "+string(want) {
-		t.Errorf("%s, error %v", got, err)
-	}
-	for name, tt := range map[string]struct {
-		at int
-		id string
-	}{
-		"before the element": {0, "_a1"}, "in a tag": {5, "_a1"}, "in a text": {at - 20, "_a1"}, "at the end": {len(element), "_a1"},
-		"beyond": {len(element) + 1, "_a1"}, "negative": {-1, "_a1"}, "another ID": {at, "_a2"}, "no ID": {at, ""}, "part of an ID": {at, "_a"},
-	} {
-		if got, err := xmlsec.Sign(nil, element, tt.at, tt.id, k.signer()); err == nil || got != nil {
-			t.Errorf("%s: %s", name, got)
-		}
-	}
-}
-
 // broken is a signer that fails, as a KMS may.
 type broken struct{ pub crypto.PublicKey }
 

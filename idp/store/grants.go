@@ -154,9 +154,7 @@ func issued(ctx context.Context, tx *Tx, org string, i oidc.Issue) error {
 		org, t.ID, t.Hash, t.Grant, strings.Join(t.Scopes, " "), t.Created, t.Expires); err != nil {
 		return err
 	}
-	// To the minute: an app that everybody uses must not be one row that everybody writes.
-	if _, err := tx.Exec(`UPDATE app SET last_used = $3 WHERE org = $1 AND id = $2 AND last_used < $4`,
-		org, i.Grant.App, t.Created, t.Created.Add(-time.Minute)); err != nil {
+	if err := tx.TouchUsed(org, i.Grant.App); err != nil {
 		return err
 	}
 	return tx.Event(ctx, idp.Event{

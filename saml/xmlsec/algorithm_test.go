@@ -93,7 +93,7 @@ func TestCheckKey(t *testing.T) {
 		{"e negative", "malformed", rsaOf(2048, -3)},
 		{"even modulus", "malformed", &rsa.PublicKey{N: new(big.Int).Lsh(one, 2047), E: 65537}},
 		{"P-224", "curve", p224.Public()},
-		{"point not on the curve", "malformed", &ecdsa.PublicKey{Curve: elliptic.P256(), X: one, Y: one}},
+		{"point not on the curve", "malformed", &ecdsa.PublicKey{Curve: elliptic.P256(), X: one, Y: one}}, //nolint:staticcheck // as bad as it can be made
 		{"Ed25519", "not accepted", ed},
 		{"nothing", "not accepted", nil},
 		{"private", "not accepted", rsaKey().key},

@@ -56,13 +56,14 @@ func (p *parser) resolve(e *Element) error {
 	hasID := false
 	for i := range p.raw {
 		a := &p.raw[i]
-		var uri string
-		switch ok := true; {
+		var uri string // an attribute without prefix is in no namespace
+		switch {
 		case a.prefix == "xmlns" || a.qname == "xmlns":
 			continue
 		case a.prefix == "xml":
 			uri = xmlSpace
 		case a.prefix != "":
+			var ok bool
 			if uri, ok = lookup(p.scope, a.prefix); !ok {
 				return p.fail(a.at, "the prefix %q is not declared", clip(a.prefix))
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,8 +27,9 @@ const (
 type postgres struct{ pool *sql.DB }
 
 func openPostgres(ctx context.Context, dsn string, conns int) (*postgres, error) {
-	// What the parsers say of an address they cannot read may quote a piece of the password.
-	if _, err := url.Parse(dsn); err != nil {
+	// What the parsers say of an address they cannot read may quote a piece of the password. One with a slash in it
+	// can be read, as the name of a database.
+	if u, err := url.Parse(dsn); err != nil || u.User == nil && strings.Contains(dsn, "@") {
 		return nil, errors.New("store: the database's address is no URL; it reads postgres://USER:PASSWORD@HOST:PORT/NAME, with special characters of the password percent-encoded")
 	}
 	config, err := pgx.ParseConfig(dsn)
@@ -55,7 +57,7 @@ func openPostgres(ctx context.Context, dsn string, conns int) (*postgres, error)
 	var version int
 	if err := pool.QueryRowContext(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
 		_ = pool.Close()
-		return nil, fmt.Errorf("store: the database cannot be reached: %w", err)
+		return nil, fmt.Errorf("store: the database cannot be reached: %s", strings.Join(strings.Fields(err.Error()), " "))
 	}
 	if version < 130000 {
 		_ = pool.Close()

@@ -59,6 +59,9 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ *lite, er
 	l := &lite{path: path, pool: pool, readers: make(chan *liteConn, liteReaders), closing: make(chan struct{}), log: log}
 	if err := l.connect(ctx); err != nil {
 		_ = pool.Close()
+		if e := (*sqlite.Error)(nil); errors.As(err, &e) && e.Code() == sqlite3.SQLITE_NOTADB {
+			err = errors.New("it is not an SQLite database")
+		}
 		return nil, fmt.Errorf("store: opening %s: %w", path, err)
 	}
 	go l.writer.work()
@@ -159,10 +162,6 @@ func (c *liteConn) useWAL(ctx context.Context) error {
 	return patiently(ctx, startPatience, func() error {
 		var mode string
 		if err := c.conn.QueryRowContext(ctx, "PRAGMA journal_mode=WAL").Scan(&mode); err != nil {
-			var e *sqlite.Error
-			if errors.As(err, &e) && e.Code() == sqlite3.SQLITE_NOTADB {
-				return errors.New("it is not an SQLite database")
-			}
 			return err
 		}
 		if mode != "wal" {

@@ -1,0 +1,282 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/lanyard-sso/lanyard/idp/store"
+	"github.com/lanyard-sso/lanyard/idp/store/storetest"
+)
+
+// words is a cache of a definition as a room would have it, and counts what is loaded.
+type words struct {
+	store.Cached[string]
+	loads atomic.Int64
+}
+
+func newWords(st *store.Store) *words {
+	w := &words{}
+	w.Store, w.Kind, w.Max = st, "test word", 3
+	w.Load = func(ctx context.Context, key string) (string, error) {
+		w.loads.Add(1)
+		var v []byte
+		err := st.Read(ctx).QueryRow("SELECT value FROM meta WHERE name = $1", key).Scan(&v)
+		return string(v), err
+	}
+	return w
+}
+
+func define(t testing.TB, st *store.Store, key, value string) {
+	t.Helper()
+	err := st.Write(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2", key, []byte(value))
+		if err != nil {
+			return err
+		}
+		return tx.Changed("test word")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCached(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		w := newWords(st)
+		get := func(key, want string, loads int64) {
+			t.Helper()
+			before := w.loads.Load()
+			got, err := w.Get(t.Context(), key)
+			if want == "" && !errors.Is(err, store.ErrNotFound) || want != "" && err != nil || got != want {
+				t.Errorf("%s is %q, %v; want %q", key, got, err, want)
+			}
+			if n := w.loads.Load() - before; n != loads {
+				t.Errorf("%s was loaded %d times, want %d", key, n, loads)
+			}
+		}
+		get("a", "", 1)
+		get("a", "", 1)                                            // not found is never kept
+		if err := st.Write(t.Context(), func(tx *store.Tx) error { // and so is there at once, even if nobody is told
+			_, err := tx.Exec("INSERT INTO meta (name, value) VALUES ('a', $1)", []byte("one"))
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		get("a", "one", 1)
+		get("a", "one", 0)
+		define(t, st, "a", "two")
+		get("a", "two", 1) // dropped before Write returned
+		get("a", "two", 0)
+		time.Sleep(500 * time.Millisecond) // the poll sees the change as well
+		if _, err := w.Get(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(500 * time.Millisecond) // and then no other
+		get("a", "two", 0)
+
+		if err := st.Write(t.Context(), func(tx *store.Tx) error { return tx.Changed("test other") }); err != nil {
+			t.Fatal(err)
+		}
+		get("a", "two", 0)
+
+		for i := range 10 { // three are kept
+			define(t, st, fmt.Sprint(i), fmt.Sprint(i))
+		}
+		w.loads.Store(0)
+		for range 2 {
+			for i := range 10 {
+				if _, err := w.Get(t.Context(), fmt.Sprint(i)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if n := w.loads.Load(); n < 14 {
+			t.Errorf("10 keys read twice took %d loads: more than 3 are kept", n)
+		}
+	})
+}
+
+// Many that miss at once load once; one whose loading fails does not fail the others.
+func TestCachedAtOnce(t *testing.T) {
+	st := storetest.New(t, storetest.SQLite)
+	define(t, st, "a", "one")
+	w := newWords(st)
+	load := w.Load
+	var wg sync.WaitGroup
+	crowd := func(gate chan struct{}, want int64) {
+		t.Helper()
+		w.loads.Store(0)
+		for range 50 {
+			wg.Go(func() {
+				if got, err := w.Get(context.Background(), "a"); err != nil || got != "one" {
+					t.Errorf("%q, %v", got, err)
+				}
+			})
+		}
+		time.Sleep(50 * time.Millisecond)
+		close(gate)
+		wg.Wait()
+		if n := w.loads.Load(); n != want {
+			t.Errorf("loaded %d times, want %d", n, want)
+		}
+	}
+	gate := make(chan struct{})
+	w.Load = func(ctx context.Context, key string) (string, error) { <-gate; return load(ctx, key) }
+	crowd(gate, 1)
+
+	define(t, st, "a", "one")
+	fails := make(chan struct{})
+	var first atomic.Bool
+	w.Load = func(ctx context.Context, key string) (string, error) {
+		if first.CompareAndSwap(false, true) {
+			<-fails
+			panic("while loading")
+		}
+		return load(ctx, key)
+	}
+	wg.Go(func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic went nowhere")
+			}
+		}()
+		_, _ = w.Get(context.Background(), "a")
+	})
+	time.Sleep(50 * time.Millisecond)
+	crowd(fails, 50) // each for itself
+	if got, err := w.Get(t.Context(), "a"); err != nil || got != "one" {
+		t.Errorf("after the panic: %q, %v", got, err)
+	}
+}
+
+// What one node changed, the other uses within a second, and a command that waited has been seen.
+func TestTwoNodes(t *testing.T) {
+	t.Parallel()
+	a, b := storetest.Two(t)
+	define(t, a, "app", "open")
+	w := newWords(b)
+	for i := range 10 {
+		open, blocked := fmt.Sprint("open ", i), fmt.Sprint("blocked ", i)
+		define(t, a, "app", open)
+		if err := a.WaitSeen(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := w.Get(t.Context(), "app"); err != nil || got != open {
+			t.Fatalf("after WaitSeen: %q, %v; want %q", got, err, open)
+		}
+		began := time.Now()
+		define(t, a, "app", blocked)
+		for {
+			got, err := w.Get(t.Context(), "app")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got == blocked {
+				break
+			}
+			if time.Since(began) > time.Second {
+				t.Fatal("not seen within a second")
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	n := w.loads.Load()
+	if _, err := w.Get(t.Context(), "app"); err != nil || w.loads.Load() != n {
+		t.Error("nothing is kept at all")
+	}
+}
+
+func TestWaitSeen(t *testing.T) {
+	st := storetest.New(t, storetest.SQLite)
+	wait := func() time.Duration {
+		began := time.Now()
+		if err := st.WaitSeen(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(began)
+	}
+	if err := put(st, "a"); err != nil {
+		t.Fatal(err)
+	}
+	if d := wait(); d > 100*time.Millisecond {
+		t.Errorf("waited %s for nothing", d)
+	}
+	define(t, st, "a", "b")
+	if d := wait(); d < 200*time.Millisecond || d > 400*time.Millisecond {
+		t.Errorf("waited %s, want 250 ms", d)
+	}
+	if d := wait(); d > 100*time.Millisecond {
+		t.Errorf("waited %s once more", d)
+	}
+}
+
+// A node that cannot read what others changed: after 1 s it believes no cache, after 5 s it issues nothing; then it recovers.
+func TestChangesNotRead(t *testing.T) {
+	t.Parallel()
+	dsn := storetest.DSN(t, storetest.Postgres)
+	st := storetest.Open(t, dsn)
+	define(t, st, "a", "one")
+	time.Sleep(500 * time.Millisecond)
+	w := newWords(st)
+	loads := func() int64 {
+		t.Helper()
+		before := w.loads.Load()
+		if got, err := w.Get(t.Context(), "a"); err != nil || got != "one" {
+			t.Errorf("%q, %v", got, err)
+		}
+		return w.loads.Load() - before
+	}
+	loads()
+	if n := loads(); n != 0 {
+		t.Fatalf("loaded %d times: nothing is kept", n)
+	}
+
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	tx, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec("LOCK TABLE change IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	locked := time.Now()
+	time.Sleep(500 * time.Millisecond)
+	if n := loads(); n != 0 {
+		t.Errorf("after %s nothing is believed any more", time.Since(locked))
+	}
+	time.Sleep(time.Until(locked.Add(1100 * time.Millisecond)))
+	if n := loads() + loads(); n != 2 {
+		t.Errorf("after %s: %d of 2 were loaded", time.Since(locked), n)
+	}
+	if err := put(st, "still writes"); err != nil {
+		t.Errorf("after %s: %v", time.Since(locked), err)
+	}
+	time.Sleep(time.Until(locked.Add(5200 * time.Millisecond)))
+	if err := st.Ready(); !errors.Is(err, store.ErrNotReady) {
+		t.Errorf("after %s: Ready is %v", time.Since(locked), err)
+	}
+	if err := put(st, "late"); !errors.Is(err, store.ErrNotReady) {
+		t.Errorf("after %s: Write is %v", time.Since(locked), err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(1500 * time.Millisecond)
+	if err := st.Ready(); err != nil {
+		t.Errorf("it can be read again: %v", err)
+	}
+	if loads(); loads() != 0 {
+		t.Error("it can be read again, and nothing is believed")
+	}
+}

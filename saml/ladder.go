@@ -246,9 +246,19 @@ func (j *judgement) signature() error {
 	return nil
 }
 
+// typed reads the request from what was verified. From here on it is known what to answer.
 func (j *judgement) typed() (err error) {
-	j.request, err = readAuthnRequest(j.root)
-	return invalid(err)
+	if j.request, err = readAuthnRequest(j.root); err != nil {
+		return invalid(err)
+	}
+	l := &j.login
+	l.App, l.RequestID, l.Passive = j.sp.App, j.request.id, j.request.isPassive
+	l.RelayState, l.HasRelayState = j.message.relayState, j.message.hasRelayState
+	if j.request.forceAuthn {
+		// Once, now: proving oneself after this moment is what ForceAuthn asks, however often the request is taken up.
+		l.Since = j.now.Truncate(time.Microsecond)
+	}
+	return nil
 }
 
 func (j *judgement) blocked() error {

@@ -43,14 +43,6 @@ func (h *Handler) sso(w http.ResponseWriter, r *http.Request) {
 	if !h.climb(j, func(rung Rung) bool { return rung.Side != Person }) {
 		return
 	}
-	j.login.App = j.sp.App
-	j.login.RequestID = j.request.id
-	j.login.Passive = j.request.isPassive
-	j.login.RelayState, j.login.HasRelayState = j.message.relayState, j.message.hasRelayState
-	if j.request.forceAuthn {
-		// Once, now: proving oneself after this moment is what ForceAuthn asks, however often the request is taken up.
-		j.login.Since = j.now.Truncate(time.Microsecond)
-	}
 	if j.message.binding == BindingRedirect {
 		h.answer(j)
 		return
@@ -65,11 +57,7 @@ func (h *Handler) sso(w http.ResponseWriter, r *http.Request) {
 // resume takes a remembered request or launch up again, as often as something was missing.
 func (h *Handler) resume(w http.ResponseWriter, r *http.Request) {
 	j := h.begin(w, r)
-	var id string
-	if q, err := url.ParseQuery(r.URL.RawQuery); err == nil && len(q["login"]) == 1 {
-		id = q.Get("login")
-	}
-	l, err := h.Store.BindLogin(j.ctx, j.site.Org, id, h.Users.Browser(w, r))
+	l, err := h.Store.BindLogin(j.ctx, j.site.Org, loginID(r), h.Users.Browser(w, r))
 	if l != nil {
 		j.login = *l
 		sp, notFound := h.Store.ServiceProvider(j.ctx, j.site.Org, l.App)
@@ -98,6 +86,21 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request) {
 			h.answer(j)
 		}
 	}
+}
+
+// loginID reads which login to take up; empty, which none is called, if r does not name one in a way we do.
+func loginID(r *http.Request) string {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || len(q["login"]) != 1 {
+		return ""
+	}
+	id := q.Get("login")
+	for _, c := range []byte(id) {
+		if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') && c != '-' && c != '_' {
+			return ""
+		}
+	}
+	return id
 }
 
 // answer answers j.login if the person at the browser has all it needs; otherwise they are asked for it.

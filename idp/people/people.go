@@ -1,0 +1,156 @@
+// Package people is the life of a user: each change is one call, one transaction and one event, whoever asked for it
+// (the set-up page, the person's own account, the command line, a declaration).
+//
+//	people.go     what is done to a user
+//	check.go      what a username, an e-mail address and a password may be
+//	password.go   how passwords are kept and compared
+//
+// What takes a *store.Tx is a part of somebody else's step; the rest are steps of their own.
+package people
+
+import (
+	"context"
+	"runtime"
+	"slices"
+
+	"github.com/lanyard-sso/lanyard/idp"
+	"github.com/lanyard-sso/lanyard/idp/store"
+)
+
+// People does what is done to users.
+type People struct {
+	Store *store.Store
+
+	slots chan struct{} // one for each core: hashing takes memory and time
+}
+
+// New returns the operations on the users in st.
+func New(st *store.Store) *People {
+	return &People{Store: st, slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
+}
+
+// Create makes a user with a password, or without one where it is empty. It is a [*Fault] if something about the user
+// can not be, or a [*store.Taken] if the username or e-mail address is somebody else's.
+func (p *People) Create(ctx context.Context, u *idp.User, password string) error {
+	if err := p.newPassword(ctx, u, password); err != nil {
+		return err
+	}
+	return p.Store.Write(ctx, func(tx *store.Tx) error { return p.Add(ctx, tx, u) })
+}
+
+// CreateFirst makes the first user of an org, an administrator, spending the set-up link of that id. store.ErrGone:
+// somebody was first.
+func (p *People) CreateFirst(ctx context.Context, u *idp.User, password, link string) error {
+	if password == "" {
+		return fault("password.short", "the password is too short; use at least 8 characters")
+	}
+	if u.Email == "" {
+		return fault("setup.email", "an e-mail address is needed")
+	}
+	if err := p.newPassword(ctx, u, password); err != nil {
+		return err
+	}
+	if err := check(u); err != nil {
+		return err
+	}
+	return p.Store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.AddFirst(u, link); err != nil {
+			return err
+		}
+		return event(ctx, tx, "insertUser", u, "the first administrator, by the set-up link")
+	})
+}
+
+func (p *People) newPassword(ctx context.Context, u *idp.User, password string) error {
+	if password == "" {
+		return nil
+	}
+	if err := CheckPassword(u, password); err != nil {
+		return err
+	}
+	phc, err := p.Hash(ctx, password)
+	u.Password = phc
+	return err
+}
+
+// Add is Create within a step, with u.Password set already.
+func (p *People) Add(ctx context.Context, tx *store.Tx, u *idp.User) error {
+	if err := check(u); err != nil {
+		return err
+	}
+	if err := tx.AddUser(u); err != nil {
+		return err
+	}
+	return event(ctx, tx, "insertUser", u, "")
+}
+
+// Change replaces what is known of a user; password and activity have operations of their own.
+func (p *People) Change(ctx context.Context, tx *store.Tx, u *idp.User, what string) error {
+	if err := check(u); err != nil {
+		return err
+	}
+	if err := tx.PutUser(u); err != nil {
+		return err
+	}
+	return event(ctx, tx, "changeUser", u, what)
+}
+
+// SetPassword gives a user another password. Sessions and grants live on: whoever asks ends those that must.
+func (p *People) SetPassword(ctx context.Context, u *idp.User, password string) error {
+	if err := CheckPassword(u, password); err != nil {
+		return err
+	}
+	phc, err := p.Hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	return p.Store.Write(ctx, func(tx *store.Tx) error { return p.PutPassword(ctx, tx, u, phc) })
+}
+
+// PutPassword is SetPassword within a step, with the hash at hand.
+func (p *People) PutPassword(ctx context.Context, tx *store.Tx, u *idp.User, phc string) error {
+	if err := tx.SetPassword(u.Org, u.ID, phc); err != nil {
+		return err
+	}
+	return event(ctx, tx, "changePassword", u, "")
+}
+
+// SetActive activates a user, or deactivates one: every session and grant of theirs ends, for good. It tells whether
+// there was something to change.
+func (p *People) SetActive(ctx context.Context, tx *store.Tx, u *idp.User, active bool) error {
+	code := "deactivateUser"
+	if active {
+		code = "activateUser"
+	}
+	if err := tx.SetActive(u.Org, u.ID, active); err != nil {
+		return err
+	}
+	u.Active = active
+	return event(ctx, tx, code, u, "")
+}
+
+// Delete deletes a user. Their name is free again, but nothing of theirs passes to the next who has it.
+func (p *People) Delete(ctx context.Context, tx *store.Tx, u *idp.User) error {
+	if err := tx.DropUser(u.Org, u.ID); err != nil {
+		return err
+	}
+	return event(ctx, tx, "deleteUser", u, u.Username)
+}
+
+// GrantAdmin makes a user an administrator of this house.
+func (p *People) GrantAdmin(ctx context.Context, u *idp.User) error {
+	if u.Admin() {
+		return nil
+	}
+	u.Roles = append(slices.Clone(u.Roles), "admin")
+	return p.Store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.PutUser(u); err != nil {
+			return err
+		}
+		return event(ctx, tx, "grantAdmin", u, "")
+	})
+}
+
+func event(ctx context.Context, tx *store.Tx, code string, u *idp.User, reason string) error {
+	return tx.Event(ctx, idp.Event{Org: u.Org, Code: code, User: u.ID, Reason: reason, Outcome: idp.OK})
+}

@@ -95,7 +95,7 @@ func TestForgedRefreshTokens(t *testing.T) {
 		for name, bad := range map[string]string{
 			"last changed": good[:len(good)-1] + "~", "shorter": good[:len(good)-3], "longer": good + "a", "upper case": strings.ToUpper(good),
 			"forged": forged, "no secret": id, "another kind": "c" + good[1:], "middle": good[:40] + "0" + good[41:],
-			"another grant": strings.Replace(good, id, id[:len(id)-1]+"0", 1),
+			"another grant": strings.Replace(good, id, id[:len(id)-1]+"u", 1), // no digit of an id
 		} {
 			if h.fails(h.refresh("rp", bad), 400, invalidGrant); t.Failed() {
 				t.Fatal(name)

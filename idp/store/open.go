@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/lanyard-sso/lanyard/keys"
 )
 
 // Config says which database to open. Every field but DSN or Dir may be left out.
@@ -19,6 +21,8 @@ type Config struct {
 	Now   func() time.Time // nil: time.Now
 	NewID func() string    // nil: IDs
 	Log   *slog.Logger     // nil: nowhere
+
+	Sealer *keys.Sealer // opens the secrets at rest; nil: none can be read or written
 }
 
 // Store is an open database. It is safe for use by many goroutines.
@@ -29,6 +33,10 @@ type Store struct {
 	newID   func() string
 	log     *slog.Logger
 	changes changes
+
+	sealer      *keys.Sealer
+	definitions definitions
+	refusals    *refusals
 
 	stop    context.CancelFunc
 	polling sync.WaitGroup
@@ -49,7 +57,7 @@ type database interface {
 
 // Open opens the database, makes it where there is none, and brings its schema up to date. No error of it tells the DSN's password.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	s := &Store{Now: c.Now, newID: c.NewID, log: c.Log, changes: changes{generation: map[string]int64{}}}
+	s := &Store{Now: c.Now, newID: c.NewID, log: c.Log, sealer: c.Sealer, changes: changes{generation: map[string]int64{}}}
 	if s.Now == nil {
 		s.Now = time.Now
 	}
@@ -69,6 +77,8 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	poll, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
+	s.define()
+	s.refusals = newRefusals(s)
 	s.polling.Go(func() { s.poll(poll) })
 	return s, nil
 }
@@ -104,6 +114,7 @@ func (s *Store) prepare(ctx context.Context) error {
 
 // Close ends what is being written, refuses what waits, and closes the database. After it, everything answers [ErrClosed].
 func (s *Store) Close() error {
+	s.refusals.close()
 	s.stop()
 	s.polling.Wait()
 	return s.close()

@@ -108,6 +108,8 @@ CREATE TABLE signing_key (
   changed BIGINT NOT NULL,
   PRIMARY KEY (org, id)
 );
+-- Nodes that make or rotate keys at once: one of them wins.
+CREATE UNIQUE INDEX signing_key_state ON signing_key (org, purpose, state) WHERE state <> 'retiring';
 
 CREATE TABLE event (
   id TEXT NOT NULL PRIMARY KEY, -- time-ordered

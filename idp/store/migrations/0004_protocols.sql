@@ -28,6 +28,7 @@ CREATE TABLE persistent_id (    -- pairwise persistent NameIDs; kept when the us
   PRIMARY KEY (org, entity_id, usr),
   UNIQUE (org, entity_id, value)
 );
+CREATE INDEX persistent_id_usr ON persistent_id (org, usr);
 
 CREATE TABLE code (
   org TEXT NOT NULL,

@@ -24,6 +24,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 
 	"github.com/lanyard-sso/lanyard/idp/store"
+	"github.com/lanyard-sso/lanyard/keys"
 )
 
 // The kinds of database there are.
@@ -56,7 +57,7 @@ func Two(t testing.TB, with ...func(*store.Config)) (a, b *store.Store) {
 // Open opens the database, closed at the end of the test.
 func Open(t testing.TB, dsn string, with ...func(*store.Config)) *store.Store {
 	t.Helper()
-	c := store.Config{DSN: dsn, Conns: 8}
+	c := store.Config{DSN: dsn, Conns: 8, Sealer: Sealer(t)}
 	for _, f := range with {
 		f(&c)
 	}
@@ -70,6 +71,16 @@ func Open(t testing.TB, dsn string, with ...func(*store.Config)) *store.Store {
 		}
 	})
 	return st
+}
+
+// Sealer is what opens the secrets of every test database.
+func Sealer(t testing.TB) *keys.Sealer {
+	t.Helper()
+	s, err := keys.NewSealer(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // DSN makes a fresh, migrated database of that kind, removed at the end of the test.

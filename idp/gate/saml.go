@@ -32,7 +32,10 @@ func (g SAML) Current(r *http.Request, sp *saml.ServiceProvider, need saml.Need)
 	if d := g.decide(ctx, c, s.User, s.Session); d.Decision == access.Deny {
 		return nil, "", &saml.Denied{User: s.User.ID, Code: eventOf(d.Rule), Reason: string(d.Rule) + ": " + d.Reason}
 	}
-	class, ok := saml.Satisfied(need.Classes, need.Compare, classes(s.Session, sp.AuthnContext))
+	class, ok := always(sp)
+	if !ok {
+		class, ok = saml.Satisfied(need.Classes, need.Compare, classes())
+	}
 	if !ok {
 		return nil, saml.MissingContext, nil // a password is all there is to prove oneself by
 	}
@@ -51,11 +54,17 @@ func (g SAML) Ask(w http.ResponseWriter, r *http.Request, sp *saml.ServiceProvid
 	g.SignIn.SendSignIn(w, r, signin.Ask{App: sp.App, Since: need.Since, Hint: need.Hint, Back: back})
 }
 
-// classes is the set of authentication context classes that a session truly satisfies, strongest first, and the one to
-// send where nothing was asked first of all.
-func classes(s *idp.Session, always string) []string {
-	if always != "" && always != "lenient" && always != "strict" {
-		return []string{always}
+// always is the class that an admin has the app told whatever was asked and done: some apps know no other.
+func always(sp *saml.ServiceProvider) (class string, ok bool) {
+	switch sp.AuthnContext {
+	case "", "lenient", "strict":
+		return "", false
 	}
+	return sp.AuthnContext, true
+}
+
+// classes is the set of authentication context classes that a session truly satisfies; the first is sent where nothing
+// was asked (SURFACE.md §4). There are passwords only.
+func classes() []string {
 	return []string{saml.ClassPasswordProtected, saml.ClassPassword, saml.ClassUnspecified}
 }

@@ -7,7 +7,7 @@ func (s *server) healthz(w http.ResponseWriter, r *http.Request) { plain(w, http
 
 // readyz says that requests are served: the database answers and what is cached can be believed.
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
-	if !s.Store.Ready() {
+	if err := s.Store.Ready(); err != nil {
 		plain(w, http.StatusServiceUnavailable, "not ready\n")
 		return
 	}

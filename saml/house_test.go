@@ -98,14 +98,20 @@ func newWorld(t testing.TB, kind string) *world {
 	c := newClock()
 	st := storetest.New(t, kind, func(cfg *store.Config) { cfg.Now, cfg.Sealer = c.now, sealer() })
 	w := worldOn(t, st, c)
+	prepare(t, w)
+	return w
+}
+
+// prepare makes the org and its apps.
+func prepare(t testing.TB, w *world) {
+	t.Helper()
 	org := idp.Org{ID: testOrg, Name: "default", URL: base}
-	if err := st.Orgs().AddOrg(t.Context(), &org); err != nil {
+	if err := w.st.Orgs().AddOrg(t.Context(), &org); err != nil {
 		t.Fatal(err)
 	}
 	for _, sp := range serviceProviders() {
 		w.add(t, sp)
 	}
-	return w
 }
 
 // worldOn is a node: a handler over a store that has its apps.

@@ -1,0 +1,463 @@
+package saml_test
+
+import (
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lanyard-sso/lanyard/idp/store"
+	"github.com/lanyard-sso/lanyard/idp/store/storetest"
+	"github.com/lanyard-sso/lanyard/saml"
+)
+
+// TestSignOn: BEN-1 to BEN-4, each from request to response.
+func TestSignOn(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		t.Run("BEN-1 Redirect, no session", func(t *testing.T) {
+			q, p := w.request(spA), w.ana()
+			b := w.browser()
+			a := b.get(redirect(q.String(), "&RelayState=deep"))
+			if a.status != http.StatusSeeOther || !strings.HasPrefix(a.location, "/signin?") {
+				t.Fatalf("status %d, Location %q", a.status, a.location)
+			}
+			nothing(t, a)
+			w.clock.advance(10 * time.Minute) // signing in takes long: times are counted from issue
+			a = b.follow(t, a, p)
+			e := w.success(t, a, acsA)
+			if attr(e, "InResponseTo") != q.id {
+				t.Errorf("InResponseTo %q, want %q", attr(e, "InResponseTo"), q.id)
+			}
+			if _, fields := a.form(); fields["RelayState"] != "deep" {
+				t.Errorf("RelayState %q", fields["RelayState"])
+			}
+			until := must(time.Parse(time.RFC3339, attr(find(t, e, "Assertion", "Conditions"), "NotOnOrAfter")))
+			if want := w.clock.now().Add(5 * time.Minute); !until.Equal(want.Truncate(time.Millisecond)) {
+				t.Errorf("NotOnOrAfter %v, want %v", until, want)
+			}
+		})
+		t.Run("BEN-2 POST, no session", func(t *testing.T) {
+			q, p := w.request(spA), w.ana()
+			b := w.browser()
+			a := b.post("/saml/sso", posted(q.String()))
+			if a.status != http.StatusSeeOther || !strings.HasPrefix(a.location, "/saml/continue?login=") {
+				t.Fatalf("status %d, Location %q", a.status, a.location)
+			}
+			e := w.success(t, b.follow(t, a, p), acsA)
+			if attr(e, "InResponseTo") != q.id {
+				t.Errorf("InResponseTo %q", attr(e, "InResponseTo"))
+			}
+		})
+		t.Run("BEN-3 launch", func(t *testing.T) {
+			for _, name := range []string{"A", w.apps["A"]} {
+				before := len(w.events(t, "SamlIdpInitiatedSSO"))
+				a := w.at(w.ana()).get("/saml/launch/" + name + "?RelayState=x%20y")
+				e := w.success(t, a, acsA)
+				if _, there := e.Attr("InResponseTo"); there || strings.Contains(string(a.response(t)), "InResponseTo") {
+					t.Error("a launch has InResponseTo")
+				}
+				if _, fields := a.form(); fields["RelayState"] != "x y" {
+					t.Errorf("RelayState %q", fields["RelayState"])
+				}
+				if n := len(w.events(t, "SamlIdpInitiatedSSO")); n != before+1 {
+					t.Errorf("%d events of the launch", n-before)
+				}
+			}
+			b, p := w.browser(), w.ana()
+			w.success(t, b.follow(t, b.get("/saml/launch/A"), p), acsA)
+		})
+		t.Run("launch with the app's own RelayState", func(t *testing.T) {
+			w.change(t, "B", func(sp *saml.ServiceProvider) { sp.RelayState = "tile" })
+			for target, want := range map[string]string{"/saml/launch/B": "tile", "/saml/launch/B?RelayState=mine": "mine"} {
+				if _, fields := w.at(w.ana()).get(target).form(); fields["RelayState"] != want {
+					t.Errorf("%s: RelayState %q, want %q", target, fields["RelayState"], want)
+				}
+			}
+		})
+		t.Run("launch of an unknown app", func(t *testing.T) {
+			a := w.at(w.ana()).get("/saml/launch/Nobody")
+			w.local(t, a, "UnableToResolve", "")
+			if a.status != http.StatusNotFound {
+				t.Errorf("status %d", a.status)
+			}
+		})
+		t.Run("BEN-4 session, no prompt", func(t *testing.T) {
+			p := w.ana()
+			b := w.at(p)
+			e := w.success(t, b.get(redirect(w.request(spA).String())), acsA)
+			// SAML-RSP-10: when the person proved themself, not when the app asked.
+			if got := attr(find(t, e, "Assertion", "AuthnStatement"), "AuthnInstant"); got != p.authTime.Format("2006-01-02T15:04:05.000Z") {
+				t.Errorf("AuthnInstant %s, want %v", got, p.authTime)
+			}
+			if n := len(w.events(t, "SamlSpInitiatedSSO")); n == 0 {
+				t.Error("no event of success")
+			}
+		})
+		t.Run("BEN-5 not permitted", func(t *testing.T) {
+			p := w.ana()
+			p.denied = map[string]bool{"A": true}
+			b := w.at(p)
+			for name, a := range map[string]*answer{
+				"SAML-REQ-22 Redirect":  b.get(redirect(w.request(spA).String())),
+				"SAML-REQ-22 POST":      b.follow(t, b.post("/saml/sso", posted(w.request(spA).String())), p),
+				"SAML-REQ-22 launch":    b.get("/saml/launch/A?RelayState=deep"),
+				"SAML-REQ-22 IsPassive": b.get(redirect(passive(w.request(spA)).String())),
+			} {
+				ev := w.local(t, a, "NoAccess", "permitted-users")
+				if a.status != http.StatusForbidden || ev.User != p.id || ev.App != "A" {
+					t.Errorf("%s: status %d, event %+v", name, a.status, ev)
+				}
+			}
+		})
+	})
+}
+
+func passive(q authnRequest) authnRequest {
+	q.attrs = `IsPassive="true"`
+	return q
+}
+
+// TestForceAuthn: SAML-REQ-16. The person proves themself after the request, every time.
+func TestForceAuthn(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		for _, value := range []string{"true", "1"} {
+			p := w.ana()
+			b := w.at(p)
+			q := w.request(spA)
+			q.attrs = `ForceAuthn="` + value + `"`
+			judged := w.clock.now()
+			a := b.get(redirect(q.String()))
+			nothing(t, a)
+			if !strings.HasPrefix(a.location, "/signin?") {
+				t.Fatalf("not asked to sign in: %d %q", a.status, a.location)
+			}
+			back := must(url.Parse(a.location)).Query().Get("back")
+			if again := b.get(back); !strings.HasPrefix(again.location, "/signin?") {
+				t.Fatalf("the resume URL skips the sign-in: %d %q", again.status, again.location)
+			}
+			w.clock.advance(time.Minute)
+			e := w.success(t, b.follow(t, a, p), acsA)
+			got := must(time.Parse(time.RFC3339, attr(find(t, e, "Assertion", "AuthnStatement"), "AuthnInstant")))
+			if got.Before(judged) {
+				t.Errorf("AuthnInstant %v is older than the request, %v", got, judged)
+			}
+			// An older flow, taken up after that, was answered or asks again.
+			w.local(t, b.get(back), "ReplayedAuthnRequest", "")
+		}
+		t.Run("by POST", func(t *testing.T) {
+			p := w.ana()
+			b := w.at(p)
+			q := w.request(spA)
+			q.attrs = `ForceAuthn="true"`
+			a := b.get(b.post("/saml/sso", posted(q.String())).location)
+			if !strings.HasPrefix(a.location, "/signin?") {
+				t.Fatalf("not asked to sign in: %d %q", a.status, a.location)
+			}
+			w.clock.advance(time.Minute)
+			w.success(t, b.follow(t, a, p), acsA)
+		})
+	})
+}
+
+// TestBrowser: a login belongs to the browser that first takes it up (DESIGN.md idea 4).
+func TestBrowser(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		p := w.ana()
+		victim, attacker := w.browser(), w.browser()
+		a := attacker.post("/saml/sso", posted(w.request(spA).String()))
+		back := a.location
+		if a = attacker.get(back); !strings.HasPrefix(a.location, "/signin?") {
+			t.Fatalf("%d %q", a.status, a.location)
+		}
+		// The attacker sends the ID to somebody who is signed in.
+		victim.signIn(p)
+		a = victim.get(back)
+		w.local(t, a, "InvalidAuthnRequest", "the login belongs to another browser")
+		if a.status != http.StatusForbidden {
+			t.Errorf("status %d", a.status)
+		}
+		// And has nothing from it: only their own sign-in answers it.
+		if a = attacker.get(back); !strings.HasPrefix(a.location, "/signin?") {
+			t.Fatalf("the login was answered: %d %q", a.status, a.location)
+		}
+		w.success(t, attacker.follow(t, a, w.ana()), acsA)
+
+		// Ten tabs of one browser work.
+		b := w.browser()
+		var tabs []*answer
+		for range 10 {
+			tabs = append(tabs, b.get(redirect(w.request(spA).String())))
+		}
+		b.signIn(p)
+		for _, tab := range tabs {
+			w.success(t, b.get(must(url.Parse(tab.location)).Query().Get("back")), acsA)
+		}
+		for _, id := range []string{"", "x", "%00", strings.Repeat("a", 5000), "a&login=b", "../x", "a%20b"} {
+			w.local(t, b.get("/saml/continue?login="+id), "InvalidAuthnRequest", "")
+		}
+	})
+}
+
+// TestReplay: a request is answered once; until then it may be taken up again.
+func TestReplay(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		p := w.ana()
+		b := w.at(p)
+		q := w.request(spA)
+		w.success(t, b.get(redirect(q.String())), acsA)
+		for name, a := range map[string]*answer{
+			"Redirect":                      b.get(redirect(q.String())),
+			"another encoding (G8)":         b.get(redirect(q.String() + " ")),
+			"POST":                          b.post("/saml/sso", posted(q.String())),
+			"without a session":             w.browser().get(redirect(q.String())),
+			"somebody else":                 w.at(&person{id: "u-eve", email: "eve@example.com", authTime: p.authTime, classes: passwordClasses}).get(redirect(q.String())),
+			"the ID in a different request": b.get(redirect(func() string { q := q; q.attrs = `IsPassive="true"`; return q.String() }())),
+		} {
+			w.local(t, a, "ReplayedAuthnRequest", "")
+			if m := startLink.FindStringSubmatch(a.body); m == nil || m[1] != startA {
+				t.Errorf("%s: the page does not offer the start of the app: %v", name, m)
+			}
+		}
+		t.Run("unanswered it resumes", func(t *testing.T) {
+			q := w.request(spA)
+			b := w.browser()
+			first, second := b.get(redirect(q.String())), b.get(redirect(q.String()))
+			w.success(t, b.follow(t, second, p), acsA)
+			w.local(t, b.get(must(url.Parse(first.location)).Query().Get("back")), "ReplayedAuthnRequest", "")
+		})
+		t.Run("SAML-RSP-09 Back to continue", func(t *testing.T) {
+			b := w.browser()
+			a := b.get(redirect(w.request(spA).String()))
+			back := must(url.Parse(a.location)).Query().Get("back")
+			a = b.follow(t, a, p)
+			w.success(t, a, acsA)
+			if cc := a.res.Header.Get("Cache-Control"); cc != "no-store" {
+				t.Errorf("Cache-Control %q", cc)
+			}
+			w.local(t, b.get(back), "ReplayedAuthnRequest", "")
+		})
+		t.Run("the ID of another app is another", func(t *testing.T) {
+			other := w.request(spB)
+			other.id = q.id
+			w.success(t, b.get(redirect(other.String())), acsB)
+		})
+		t.Run("as long as it would be accepted", func(t *testing.T) {
+			q := w.request(spA)
+			q.instant = w.clock.now().Add(4 * time.Minute).Format(time.RFC3339)
+			w.success(t, b.get(redirect(q.String())), acsA)
+			w.clock.advance(8 * time.Minute)
+			sweep(t, w.st)
+			w.local(t, b.get(redirect(q.String())), "ReplayedAuthnRequest", "")
+		})
+		t.Run("as long as a second login of it lives", func(t *testing.T) {
+			q := w.request(spA)
+			b := w.browser()
+			first, second := b.get(redirect(q.String())), b.get(redirect(q.String()))
+			w.success(t, b.follow(t, first, p), acsA)
+			w.clock.advance(59 * time.Minute)
+			sweep(t, w.st)
+			nothing(t, b.get(must(url.Parse(second.location)).Query().Get("back")))
+		})
+		t.Run("an hour later it has expired", func(t *testing.T) {
+			b := w.browser()
+			a := b.get(redirect(w.request(spA).String()))
+			w.clock.advance(time.Hour + time.Second)
+			a = b.follow(t, a, p)
+			w.local(t, a, "InvalidAuthnRequest", "the login is unknown")
+		})
+	})
+}
+
+// sweep takes away what the sweeper may.
+func sweep(t testing.TB, st *store.Store) {
+	t.Helper()
+	_, err := st.Sweep(t.Context(), []store.Dead{
+		{Table: "login", Key: "org, id", Where: "expires < $1"},
+		{Table: "spent", Key: "org, kind, app, value", Where: "expires < $1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReplayRace: of 16 that bring one request, one wins.
+func TestReplayRace(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		for _, way := range []string{"at once", "continue"} {
+			q := w.request(spA)
+			var takers []func() *answer
+			b := w.at(w.ana())
+			back := ""
+			if way == "continue" {
+				back = b.post("/saml/sso", posted(q.String())).location
+				b.get("/saml/continue?login=x") // so that the browser is marked
+			}
+			for range 16 {
+				c := w.browser()
+				for k, v := range b.cookies {
+					c.cookies[k] = v
+				}
+				takers = append(takers, func() *answer {
+					if back != "" {
+						return c.get(back)
+					}
+					return c.get(redirect(q.String()))
+				})
+			}
+			winners := race(t, w, takers)
+			if winners != 1 {
+				t.Errorf("%s: %d of 16 won", way, winners)
+			}
+		}
+	})
+}
+
+// race runs all at once and counts those that got an assertion; the others must have been refused.
+func race(t *testing.T, w *world, takers []func() *answer) (winners int) {
+	var all sync.WaitGroup
+	answers := make([]*answer, len(takers))
+	start := make(chan struct{})
+	for i, take := range takers {
+		all.Go(func() {
+			<-start
+			answers[i] = take()
+		})
+	}
+	close(start)
+	all.Wait()
+	for _, a := range answers {
+		if a.status == http.StatusOK {
+			w.success(t, a, acsA)
+			winners++
+		} else {
+			w.local(t, a, "ReplayedAuthnRequest", "")
+		}
+	}
+	return winners
+}
+
+// TestTwoNodes: what one node answered, the other refuses; what one began, the other finishes.
+func TestTwoNodes(t *testing.T) {
+	c := newClock()
+	st, other := storetest.Two(t, func(cfg *store.Config) { cfg.Now, cfg.Sealer = c.now, sealer() })
+	one := worldOn(t, st, c)
+	prepare(t, one)
+	two := worldOn(t, other, c)
+	two.apps = one.apps
+	p := one.ana()
+	q := one.request(spA)
+	one.success(t, one.at(p).get(redirect(q.String())), acsA)
+	two.local(t, two.at(p).get(redirect(q.String())), "ReplayedAuthnRequest", "")
+
+	begun := one.browser().post("/saml/sso", posted(one.request(spA).String()))
+	two.success(t, two.at(p).get(begun.location), acsA)
+
+	q = one.request(spA)
+	var takers []func() *answer
+	for i := range 16 {
+		b := []*world{one, two}[i%2].at(one.ana())
+		takers = append(takers, func() *answer { return b.get(redirect(q.String())) })
+	}
+	if n := race(t, one, takers); n != 1 {
+		t.Errorf("%d of 16 won", n)
+	}
+}
+
+// TestChangedMeanwhile: SAML-REQ-21, SAML-REQ-22. What can have changed is asked again before a request is answered.
+func TestChangedMeanwhile(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		begin := func() (*browser, *answer) {
+			b := w.browser()
+			return b, b.get(redirect(w.request(spA).String()))
+		}
+		t.Run("app blocked", func(t *testing.T) {
+			b, a := begin()
+			w.block(t, "A", true)
+			a = b.follow(t, a, w.ana())
+			w.local(t, a, "AppBlocked", "Blocked: ")
+			if a.status != http.StatusForbidden {
+				t.Errorf("status %d", a.status)
+			}
+			w.local(t, w.at(w.ana()).get("/saml/launch/A"), "AppBlocked", "Blocked: ")
+			w.local(t, w.at(w.ana()).get(redirect(w.request(spA).String())), "AppBlocked", "Blocked: ")
+			w.block(t, "A", false)
+		})
+		t.Run("person no longer permitted", func(t *testing.T) {
+			b, a := begin()
+			p := w.ana()
+			p.denied = map[string]bool{"A": true}
+			w.local(t, b.follow(t, a, p), "NoAccess", "permitted-users")
+		})
+		t.Run("ACS taken away", func(t *testing.T) {
+			b, a := begin()
+			w.change(t, "A", func(sp *saml.ServiceProvider) { sp.ACS = sp.ACS[1:] })
+			w.local(t, b.follow(t, a, w.ana()), "InvalidSp", "Address: ")
+		})
+		t.Run("app deleted", func(t *testing.T) {
+			b, a := w.browser(), (*answer)(nil)
+			a = b.get(redirect(w.request(spB).String()))
+			if err := w.st.Write(t.Context(), func(tx *store.Tx) error { return tx.DropApp(w.org, w.apps["B"]) }); err != nil {
+				t.Fatal(err)
+			}
+			w.local(t, b.follow(t, a, w.ana()), "UnableToResolve", "")
+			w.local(t, w.at(w.ana()).get(redirect(w.request(spB).String())), "UnableToResolve", "Issuer: ")
+		})
+	})
+}
+
+// TestAllowCreate: SAML-REQ-14. A pairwise ID is not made where the request forbids it, and is another at each app.
+func TestAllowCreate(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ask := func(entity, create string) *answer {
+			q := w.request(entity)
+			q.inner = `<samlp:NameIDPolicy Format="` + saml.FormatPersistent + `" AllowCreate="` + create + `"/>`
+			return w.at(w.ana()).get(redirect(q.String()))
+		}
+		value := func(a *answer, acs string) string {
+			return text(t, find(t, w.success(t, a, acs), "Assertion", "Subject", "NameID"))
+		}
+		a := ask(spA, "false")
+		w.proto(t, a, acsA, inResponseTo(t, a.response(t)), saml.StatusInvalidNameIDPolicy, "AllowCreate is false")
+		first := value(ask(spA, "true"), acsA)
+		if again := value(ask(spA, "false"), acsA); again != first {
+			t.Errorf("the persistent ID changed: %s, %s", first, again)
+		}
+		if other := value(ask(spB, "1"), acsB); other == first {
+			t.Error("two apps know the person by one pairwise ID")
+		}
+	})
+}
+
+// TestFault: what is our fault says nothing outside and everything in the event, and nothing is spent.
+func TestFault(t *testing.T) {
+	w := shared(t)
+	b := w.at(w.ana())
+	q := w.request(spA)
+	ring := w.site.Keys
+	w.site.Keys = nil
+	for _, target := range []string{redirect(q.String()), "/saml/metadata", "/saml/certificate.pem"} {
+		a := b.get(target)
+		if a.status != http.StatusInternalServerError || strings.Contains(a.body, "keys can not") {
+			t.Errorf("%s: status %d\n%s", target, a.status, clip(a.body))
+		}
+		if m := shownRef.FindStringSubmatch(a.body); m == nil {
+			t.Error("no reference")
+		} else if ev := w.event(t, m[1]); ev.Code != "InternalError" || !strings.Contains(ev.Reason, "keys can not") {
+			t.Errorf("the event is %+v", ev)
+		}
+	}
+	w.site.Keys = ring
+	w.success(t, b.get(redirect(q.String())), acsA)
+	t.Run("store closed", func(t *testing.T) {
+		if err := w.st.Close(); err != nil {
+			t.Fatal(err)
+		}
+		a := b.get(redirect(w.request("https://not.cached.example/" + rand.Text()).String()))
+		if a.status != http.StatusServiceUnavailable || a.res.Header.Get("Retry-After") == "" {
+			t.Errorf("status %d, %v", a.status, a.res.Header)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +39,12 @@ func TestAuthorizeLadder(t *testing.T) {
 		other := func(alter func(header, payload string) string) string {
 			parts := strings.Split(token, ".")
 			return alter(parts[0], parts[1])
+		}
+		hint := func(ring int, kind, iss, aud, sub string) []string {
+			return []string{"prompt", "none", "id_token_hint", h.signed(rings()[ring], kind, fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":%q}`, iss, aud, sub))}
+		}
+		if v := h.back(b.ask("rp", hint(0, "JWT", h.url, "rp", h.people["ana"].ID)...)); v.Get("code") == "" {
+			t.Errorf("a good hint: %v", v)
 		}
 		cases := []struct {
 			id, rung, code, client string
@@ -91,7 +98,11 @@ func TestAuthorizeLadder(t *testing.T) {
 			{"OA-PR-03", "max_age", "invalid_request", "rp", []string{"max_age", "9223372036854775808"}},
 			{"OA-AZ-10", "acr_values", "invalid_request", "rp", []string{"acr_values", strings.Repeat("a ", 100)}},
 			{"OA-JWT-01", "id_token_hint", "invalid_request", "rp", []string{"id_token_hint", other(func(_, p string) string { return "eyJhbGciOiJub25lIn0." + p + "." })}},
-			{"OA-JWT-02", "id_token_hint", "invalid_request", "rp", []string{"id_token_hint", foreignToken(t, h, rings()[1])}},
+			{"OA-JWT-02", "id_token_hint", "invalid_request", "rp", hint(1, "JWT", h.url, "rp", h.people["ana"].ID)},
+			{"OA-JWT-06", "id_token_hint", "invalid_request", "rp", hint(0, "at+jwt", h.url, "rp", h.people["ana"].ID)},
+			{"OA-JWT-11", "id_token_hint", "invalid_request", "rp", hint(0, "JWT", h.url+"/", "rp", h.people["ana"].ID)},
+			{"OA-LO-02", "id_token_hint", "invalid_request", "rp", hint(0, "JWT", h.url, "gone", h.people["ana"].ID)},
+			{"OA-LO-02", "id_token_hint", "invalid_request", "rp", hint(0, "JWT", h.url, "rp", "")},
 			{"OA-JWT-03", "id_token_hint", "invalid_request", "rp", []string{"id_token_hint", `{"payload":"e30","signatures":[]}`}},
 			{"OA-JWT-04", "id_token_hint", "invalid_request", "rp", []string{"id_token_hint", strings.Repeat("a.", 4000)}},
 			{"OA-JWT-06", "id_token_hint", "invalid_request", "rp", []string{"id_token_hint", h.ok(h.redeem("rp", b.code("rp"))).text("access_token")}},
@@ -256,6 +267,31 @@ func TestLoginBelongsToOneBrowser(t *testing.T) {
 		_, old := h.asked(nobody.ask("rp"))
 		h.clock.forward(61 * time.Minute)
 		h.local(nobody.get(old))
+	})
+}
+
+// A remembered request is answered once, however many tabs come back with it at the same moment.
+func TestContinueTakers(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.client("rp", nil)
+		b := h.browser("")
+		_, to := h.asked(b.ask("rp"))
+		b.signIn("ana")
+		b.get("/test/") // cookies are there
+		codes := make(chan string, 16)
+		var wait sync.WaitGroup
+		for range cap(codes) {
+			wait.Go(func() {
+				if a := b.get(to); a.Status == http.StatusSeeOther {
+					codes <- h.back(a).Get("code")
+				}
+			})
+		}
+		wait.Wait()
+		if len(codes) != 1 {
+			t.Fatalf("%d codes", len(codes))
+		}
+		h.ok(h.redeem("rp", <-codes))
 	})
 }
 

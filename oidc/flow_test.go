@@ -308,18 +308,18 @@ func (h *house) local(a *answer) {
 	}
 }
 
-// foreignToken is an ID token like ours, signed by somebody else under the name of our key.
-func foreignToken(t testing.TB, h *house, ring *keys.Ring) string {
-	t.Helper()
+// signed is a JWT like our ID tokens, under the name of our key, whoever's key it is signed with.
+func (h *house) signed(ring *keys.Ring, kind, payload string) string {
+	h.t.Helper()
 	k, err := ring.Active()
 	h.must(err)
 	private, err := k.Signer()
 	h.must(err)
 	ours, err := rings()[0].Active()
 	h.must(err)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: cryptosigner.Opaque(private), KeyID: ours.ID}}, (&jose.SignerOptions{}).WithType("JWT"))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: cryptosigner.Opaque(private), KeyID: ours.ID}}, (&jose.SignerOptions{}).WithType(jose.ContentType(kind)))
 	h.must(err)
-	signed, err := signer.Sign([]byte(`{"iss":"` + h.url + `","aud":"rp","sub":"` + h.people["ben"].ID + `"}`))
+	signed, err := signer.Sign([]byte(payload))
 	h.must(err)
 	text, err := signed.CompactSerialize()
 	h.must(err)

@@ -97,8 +97,8 @@ func (h *Handler) refreshable(ctx context.Context, site *Site, value string) (*T
 		return nil, nil, nil, err
 	}
 	c, err := h.lookup(ctx, site, g.Client)
-	if errors.Is(err, ErrNotFound) || err == nil && (c.Blocked || !c.Refresh) {
-		return nil, nil, nil, badRefresh("its client is gone, blocked or may not refresh")
+	if errors.Is(err, ErrNotFound) || err == nil && !c.Refresh {
+		return nil, nil, nil, badRefresh("its client is gone or may not refresh")
 	}
 	ends, created := g.Unused, g.Created
 	if !g.Absolute.IsZero() && g.Absolute.Before(ends) {

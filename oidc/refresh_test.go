@@ -206,6 +206,10 @@ func TestNarrowing(t *testing.T) {
 		}
 		h.fails(h.refresh("rp", token, "scope", "orders profile"), 400, "invalid_scope")
 		h.fails(h.refresh("rp", token, "scope", "orders\x01"), 400, "invalid_scope")
+		a = h.ok(h.refresh("rp", h.grant("rp", "ana", "openid profile refresh_token").text("refresh_token"), "scope", "openid"))
+		if info := h.ok(h.do("GET", "/oauth2/userinfo", "Bearer "+a.text("access_token"), nil)); info.JSON["name"] != nil {
+			t.Errorf("a narrow token shows all that was granted: %s", info.Text)
+		}
 		if a := h.ok(h.refresh("rp", token, "scope", "offline_access openid")); a.text("scope") != "offline_access openid" {
 			t.Errorf("%s", a.Text)
 		}
@@ -231,10 +235,17 @@ func TestRefreshAfter(t *testing.T) {
 			"policy": func(*oidc.Client) {
 				h.door.set(func(d *door) { d.no[h.people["ben"].ID] = &oidc.Denied{Code: invalidGrant, Event: "NoAccess"} })
 			},
+			"org's epoch": write(func(tx *store.Tx) error { _, err := tx.Exec("UPDATE org SET epoch = epoch + 1"); return err }),
+			"app's epoch": func(c *oidc.Client) {
+				h.must(h.st.Write(t.Context(), func(tx *store.Tx) error {
+					_, err := tx.Exec("UPDATE app SET epoch = epoch + 1 WHERE id = $1", c.App)
+					return err
+				}))
+			},
 			"flow off":         nil,
 			"scope taken away": nil,
 		} {
-			c := h.client("rp-"+strings.ReplaceAll(name, " ", "-"), nil)
+			c := h.client("rp-"+strings.NewReplacer(" ", "-", "'", "").Replace(name), nil)
 			a := h.grant(c.ID, "ben", "openid orders refresh_token")
 			if end != nil {
 				end(c)

@@ -50,6 +50,14 @@ func (h *house) register(bearer string, body any) *answer {
 	return a
 }
 
+// nameOf is the API name of a client's app.
+func (h *house) nameOf(client string) string {
+	h.t.Helper()
+	c, err := h.st.Apps().ConnectedByClient(h.t.Context(), h.org.ID, client)
+	h.must(err)
+	return c.App.APIName
+}
+
 // by asks for a client-credentials token with what a registration answered.
 func (h *house) by(a *answer, pairs ...string) *answer {
 	h.t.Helper()
@@ -186,6 +194,17 @@ func TestRegistrationTokens(t *testing.T) {
 			}
 		}
 		h.register(second, machine)
+		// A child that an admin made a parent too: its own token is still for itself only.
+		name := h.nameOf(a.text("client_id"))
+		h.must(h.st.Write(t.Context(), func(tx *store.Tx) error {
+			child, err := tx.AppByName(h.org.ID, name)
+			if err != nil {
+				return err
+			}
+			child.App.OAuth.Mould = &oidc.Mould{Limit: 1, Grants: []string{"client_credentials"}, Scopes: []string{"orders"}}
+			return tx.PutApp(&child.App)
+		}))
+		h.fails(h.do("POST", "/oauth2/register", "Bearer "+a.text("registration_access_token"), machine), 401, "invalid_token")
 		h.block(parent.App, true)
 		h.fails(h.do("POST", "/oauth2/register", second, machine), 401, "invalid_token")
 		h.fails(h.do("GET", "/oauth2/register/"+a.text("client_id"), second, nil), 401, "invalid_token")

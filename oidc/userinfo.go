@@ -60,8 +60,8 @@ func (h *Handler) access(ctx context.Context, site *Site, value string) (*Token,
 		return nil, nil, nil, err
 	}
 	c, err := h.lookup(ctx, site, g.Client)
-	if errors.Is(err, ErrNotFound) || err == nil && c.Blocked {
-		return nil, nil, nil, badToken("its client is gone or blocked")
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil, nil, badToken("its client is gone")
 	}
 	return t, g, c, err
 }

@@ -53,8 +53,12 @@ func (j *judgement) nameIDPolicy() (err error) {
 	asked := ""
 	if e := j.request.nameIDPolicy; e != nil {
 		asked, _ = e.Attr("Format")
-		if j.login.Policy.Create, err = readBoolean(e, "AllowCreate"); err != nil {
-			return invalid(err)
+		// Core §3.4.1.1 has AllowCreate "default to false", with the whole element left out too. That would send every new
+		// person away from service providers that never thought of it, so only a false that is written forbids.
+		if _, written := e.Attr("AllowCreate"); written {
+			if j.login.Policy.Create, err = readBoolean(e, "AllowCreate"); err != nil {
+				return invalid(err)
+			}
 		}
 		q, there := e.Attr("SPNameQualifier")
 		// Core §3.4.1.1: "the requester MUST … belong to the group" that SPNameQualifier names. There are no groups here.

@@ -108,7 +108,7 @@ type Login struct {
 // NameIDRequest is what the request's NameIDPolicy asked beside the format (Core §3.4.1.1).
 type NameIDRequest struct {
 	SPNameQualifier string
-	Create          bool // AllowCreate, and true where no policy was sent
+	Create          bool // AllowCreate; true where it was not sent
 }
 
 // Need is what a response demands of the person at the browser.

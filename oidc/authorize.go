@@ -51,16 +51,18 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request) {
 		h.page(w, r, site, nil, err)
 		return
 	}
-	l, err := h.bind(w, r, site, p["login"])
-	if err != nil {
-		h.page(w, r, site, nil, err)
+	l, spent := h.bind(w, r, site, p["login"])
+	if l == nil {
+		h.page(w, r, site, nil, spent)
 		return
 	}
 	c, err := h.lookup(ctx, site, l.ClientID)
-	if errors.Is(err, ErrNotFound) {
+	switch {
+	case errors.Is(err, ErrNotFound):
 		err = &Error{Code: InvalidClient, Event: "UnableToResolve", Reason: "client: " + l.ClientID + " is gone"}
-	}
-	if err == nil {
+	case err == nil && spent != nil:
+		err = spent
+	case err == nil:
 		err = standing(c, l)
 	}
 	if err != nil {

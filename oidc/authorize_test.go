@@ -233,7 +233,10 @@ func TestAnswerAtOnceAndLater(t *testing.T) {
 			}
 			code := h.back(b.get(to)).Get("code")
 			h.ok(h.redeem("rp", code))
-			h.local(b.get(to)) // answered before
+			a = b.get(to)
+			if h.local(a); !strings.Contains(a.Text, "completed before") || !strings.Contains(a.Text, `href="https://app.example/"`) {
+				t.Errorf("answered before, and no way to begin again: %s", a.Text)
+			}
 		}
 	})
 }

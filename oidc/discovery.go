@@ -22,7 +22,8 @@ var builtIn = []string{"openid", "profile", "email", "address", "phone", "groups
 // claimNames is what the ID token and userinfo can hold.
 var claimNames = []string{
 	"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid",
-	"name", "given_name", "family_name", "preferred_username", "updated_at", "email", "email_verified",
+	"name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture", "website",
+	"gender", "birthdate", "zoneinfo", "locale", "updated_at", "email", "email_verified",
 	"address", "phone_number", "phone_number_verified", "groups",
 }
 

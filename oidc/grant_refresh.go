@@ -56,20 +56,21 @@ func (h *Handler) turn(r *http.Request, site *Site, c *Client, g *Grant, shown r
 	case !present && !lost:
 		return nil, h.replayed(r, site, c, g)
 	}
-	s, err := h.Users.Again(ctx, c, g, UseRefresh)
+	narrow := *g
+	if len(asked) > 0 {
+		narrow.Scopes = asked
+	}
+	for _, a := range asked {
+		// RFC 6749 §6: "The requested scope MUST NOT include any scope not originally granted by the resource owner".
+		if !holds(g.Scopes, a) {
+			return nil, &Error{Code: InvalidScope, Description: "The scope was not granted: " + plain(clip(a)) + ".", Event: "InvalidScope", User: g.User}
+		}
+	}
+	s, err := h.Users.Again(ctx, c, &narrow, UseRefresh)
 	if err != nil {
 		return nil, err
 	}
-	scopes := c.allowed(g.Scopes, s)
-	if len(asked) > 0 {
-		// RFC 6749 §6: "The requested scope MUST NOT include any scope not originally granted by the resource owner".
-		for _, a := range asked {
-			if !holds(scopes, a) {
-				return nil, &Error{Code: InvalidScope, Description: "The scope was not granted: " + plain(clip(a)) + ".", Event: "InvalidScope", User: g.User}
-			}
-		}
-		scopes = asked
-	}
+	scopes := c.allowed(narrow.Scopes, s)
 	from := g.Generation
 	g.LastUsed, g.Unused = now, now.Add(refreshUnused)
 	token, t := h.newToken(site, c, g, scopes)

@@ -318,7 +318,8 @@ type Store interface {
 	// AddLogin stores l, bound to l.Browser if that is known, and sets l.ID.
 	AddLogin(ctx context.Context, org string, l *Login) error
 	// BindLogin returns the login, bound to the browser from its first call on. ErrBrowser: bound to another.
-	// ErrSpent: answered already. ErrNotFound: unknown or expired.
+	// ErrSpent: answered already; the login is returned too, to say where one may begin again. ErrNotFound: unknown or
+	// expired.
 	BindLogin(ctx context.Context, org, id string, browser []byte) (*Login, error)
 	// DropLogin spends the login without an answer (the person refused). ErrSpent: somebody else was first.
 	DropLogin(ctx context.Context, org, id string) error

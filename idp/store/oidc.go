@@ -118,7 +118,7 @@ func (v OIDC) BindLogin(ctx context.Context, org, id string, browser []byte) (*o
 	case string(bound) != string(browser):
 		return nil, oidc.ErrBrowser
 	case answered:
-		return nil, oidc.ErrSpent
+		return &l, oidc.ErrSpent
 	}
 	return &l, nil
 }

@@ -6,4 +6,5 @@
 //	app.go      App, Release, Installation
 //	session.go  Session, levels of sign-in
 //	event.go    Event, Caller and the context that carries it
+//	text.go     what a text, an address and the source of a value may be
 package idp

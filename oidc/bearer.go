@@ -71,8 +71,9 @@ func readBearer(front, value string) (bearer, bool) {
 // wordy tells if s is of letters, digits, hyphens, underscores and the characters of more.
 func wordy(s, more string) bool {
 	for i := range len(s) {
-		c := s[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || strings.IndexByte(more, c) >= 0) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', strings.IndexByte(more, c) >= 0:
+		default:
 			return false
 		}
 	}

@@ -5,15 +5,19 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-const maxDepth = 8
+const (
+	maxDepth   = 8
+	maxMembers = 100 // of one object
+)
 
 // readObject reads a JSON object strictly. Of two members with one name, or with names that differ only in case,
 // encoding/json would quietly take the last: here they are an error, as are text that is not UTF-8, anything behind the
-// object, and more than 8 levels.
+// object, more than 8 levels and more than 100 members.
 func readObject(raw []byte) (map[string]any, error) {
 	if !utf8.Valid(raw) {
 		return nil, errors.New("not UTF-8")
@@ -45,7 +49,7 @@ func readValue(d *json.Decoder, depth int) error {
 	if !ok {
 		return nil
 	}
-	seen := map[string]bool{}
+	var seen []string
 	for d.More() {
 		if open == '{' {
 			name, err := d.Token()
@@ -53,11 +57,13 @@ func readValue(d *json.Decoder, depth int) error {
 				return errors.New("not JSON")
 			}
 			text, _ := name.(string) // a member's name is a string, or Token has failed
-			fold := strings.ToLower(text)
-			if seen[fold] {
+			if len(seen) == maxMembers {
+				return errors.New("too many members")
+			}
+			if slices.ContainsFunc(seen, func(s string) bool { return strings.EqualFold(s, text) }) {
 				return errors.New("the member " + clip(text) + " is there twice")
 			}
-			seen[fold] = true
+			seen = append(seen, text)
 		}
 		if err := readValue(d, depth+1); err != nil {
 			return err

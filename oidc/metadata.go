@@ -187,7 +187,7 @@ func (parent *Client) cast(m *Metadata) (*Client, error) {
 	got.GrantTypes = nil
 	public := m.TokenEndpointAuthMethod == MethodNone
 	for _, g := range grantTypes {
-		if slices.Contains(asked, g) && within(g) && !(g == GrantClientCredentials && public) {
+		if slices.Contains(asked, g) && within(g) && (g != GrantClientCredentials || !public) {
 			got.GrantTypes = append(got.GrantTypes, g)
 		}
 	}

@@ -20,16 +20,28 @@ func TestReadObject(t *testing.T) {
 	if diff := cmp.Diff(map[string]any{"a": "b", "list": []any{1.0, nil, map[string]any{"x": true}}}, got); diff != "" {
 		t.Error(diff)
 	}
+	if _, err := oidc.ReadObject([]byte("{" + members(100) + "}")); err != nil {
+		t.Error(err)
+	}
 	for name, text := range map[string]string{
 		"nothing": "", "null": "null", "array": "[]", "string": `"a"`, "twice": `{"a":1,"a":2}`, "twice but for case": `{"alg":"RS256","ALG":"none"}`,
 		"twice deep": `{"a":{"b":1,"B":2}}`, "twice escaped": `{"a":1,"\u0061":2}`, "behind": `{"a":1}{}`, "behind, no JSON": `{"a":1}x`, "cut": `{"a":`, "comma": `{"a":1,}`,
 		"not UTF-8": "{\"a\":\"\xff\"}", "too deep": strings.Repeat(`{"a":`, 10) + "1" + strings.Repeat("}", 10), "very deep": strings.Repeat("[", 60000),
-		"closed wrong": `{"a":[}`,
+		"closed wrong": `{"a":[}`, "twice but for a long s": `{"scope":1,"\u017fcope":2}`, "many members": "{" + strings.Repeat(`"a":1,`, 20000) + `"b":1}`,
+		"a hundred and one": "{" + members(101) + "}",
 	} {
 		if got, err := oidc.ReadObject([]byte(text)); err == nil {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+}
+
+func members(n int) string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf(`"m%d":1`, i))
+	}
+	return strings.Join(all, ",")
 }
 
 // FuzzReadObject: what passes has each name once, however deep.
@@ -44,7 +56,7 @@ func FuzzReadObject(f *testing.F) {
 		}
 		for name := range got {
 			for other := range got {
-				if name != other && strings.ToLower(name) == strings.ToLower(other) {
+				if name != other && strings.EqualFold(name, other) {
 					t.Errorf("%q has %q and %q", text, name, other)
 				}
 			}

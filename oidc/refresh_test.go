@@ -158,6 +158,22 @@ func TestParallelRotation(t *testing.T) {
 		for round := range 4 {
 			token = h.many(round, token, h.url, second)
 		}
+		// MUL-10: a block on one node is a refusal on the other within a second.
+		c2 := h.client("to-block", nil)
+		token = h.ok(h.post("/oauth2/token", "to-block", "grant_type", "client_credentials", "scope", "orders")).text("access_token")
+		h.block(c2.App, true)
+		for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+			a := h.do("POST", second+"/oauth2/token", basic("to-block", secretOf("to-block")), values("grant_type", "client_credentials", "scope", "orders"))
+			if a.Status == 400 && a.text("error") == "unauthorized_client" {
+				break
+			}
+			if time.Since(began) > time.Second {
+				t.Fatalf("a second after the block: %d %s", a.Status, a.Text)
+			}
+		}
+		if info := h.do("GET", second+"/oauth2/userinfo", "Bearer "+token, nil); info.Status != 401 {
+			t.Errorf("userinfo %d", info.Status)
+		}
 		// OA-CD-01 on the other node.
 		code := h.browser("ana").code("rp")
 		a := h.ok(h.redeem("rp", code))

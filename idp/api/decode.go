@@ -11,6 +11,9 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/lanyard-sso/lanyard/idp"
+	"github.com/lanyard-sso/lanyard/idp/apps"
 )
 
 // Doc is one document of a file, decoded and placed.
@@ -315,6 +318,18 @@ func (s *Strings) unmarshal(n *yaml.Node) error {
 	return nil
 }
 
+func (a *AuthnContext) unmarshal(n *yaml.Node) error {
+	switch {
+	case n.Kind == yaml.ScalarNode && (n.Value == "lenient" || n.Value == "strict"):
+		*a = AuthnContext(n.Value)
+	case n.Kind == yaml.MappingNode && len(n.Content) == 2 && n.Content[0].Value == "always" && n.Content[1].Kind == yaml.ScalarNode:
+		*a = AuthnContext(n.Content[1].Value)
+	default:
+		return fmt.Errorf("must be lenient, strict, or {always: URN}")
+	}
+	return nil
+}
+
 // Duration is a duration as SURFACE.md §3 writes it: Go's, and d for days.
 type Duration time.Duration
 
@@ -394,4 +409,65 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// name is what the document's thing is called.
+func (d *Doc) name() string {
+	switch v := d.Value.(type) {
+	case *UserDoc:
+		return v.Username
+	case *AppDoc:
+		if v.APIName != "" {
+			return v.APIName
+		}
+		return v.Name
+	case *NamedDoc:
+		return v.Name
+	case *ProfileDoc:
+		return v.Name
+	case *PermissionSetDoc:
+		return v.Name
+	case *ScopeDoc:
+		return v.Name
+	}
+	return ""
+}
+
+// key is the name by which two documents are of one thing.
+func (d *Doc) key() string {
+	switch v := d.Value.(type) {
+	case *UserDoc:
+		return idp.NameKey(v.Username)
+	case *AppDoc:
+		if v.APIName == "" {
+			return apps.ProposeName(v.Name)
+		}
+	}
+	return d.name()
+}
+
+// nameKey is the key under which a document says its name.
+func nameKey(d *Doc) string {
+	if d.Kind == "User" {
+		return "username"
+	}
+	return "name"
+}
+
+func headOf(d *Doc) head {
+	switch v := d.Value.(type) {
+	case *UserDoc:
+		return v.head
+	case *AppDoc:
+		return v.head
+	case *NamedDoc:
+		return v.head
+	case *ProfileDoc:
+		return v.head
+	case *PermissionSetDoc:
+		return v.head
+	case *ScopeDoc:
+		return v.head
+	}
+	return head{}
 }

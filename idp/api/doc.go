@@ -2,4 +2,10 @@
 //
 //	schema.go    the kinds of document, key by key
 //	decode.go    from text to documents, with the line of every fault
+//	encode.go    and back
+//	build.go     from documents to what the store keeps
+//	show.go      and back
+//	apply.go     making an org what documents say, in one step
+//	plan.go      what that changes, told before and after
+//	export.go    the documents of what an org has
 package api

@@ -119,7 +119,8 @@ type SAMLDoc struct {
 	Sign                  *SignDoc       `doc:"sign"`
 	RequireSignedRequests bool           `doc:"requireSignedRequests"`
 	Encryption            string         `doc:"encryption"` // off
-	AuthnContext          string         `doc:"authnContext"`
+	AuthnContext          AuthnContext   `doc:"authnContext"`
+	AllowHTTP             bool           `doc:"allowHTTP"` // a plain-http ACS elsewhere than on this machine may be used
 	Attributes            []AttributeDoc `doc:"attributes"`
 	Issuer                string         `doc:"issuer,later"`
 	Key                   string         `doc:"key,later"`
@@ -128,6 +129,9 @@ type SAMLDoc struct {
 	Skew                  Duration       `doc:"skew"`
 	SessionNotOnOrAfter   string         `doc:"sessionNotOnOrAfter,later"`
 }
+
+// AuthnContext is lenient, strict, or {always: URN}.
+type AuthnContext string
 
 // EndpointDoc is one address of a service provider.
 type EndpointDoc struct {

@@ -22,8 +22,8 @@ func fault(key, text string, args ...any) error { return &Fault{key, fmt.Sprintf
 
 const maxName = 200
 
-// check holds a user to what a user may be.
-func check(u *idp.User) error {
+// Check holds a user to what a user may be.
+func Check(u *idp.User) error {
 	switch n := u.Username; {
 	case n == "":
 		return fault("setup.username", "a user needs a username")

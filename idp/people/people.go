@@ -50,7 +50,7 @@ func (p *People) CreateFirst(ctx context.Context, u *idp.User, password, link st
 	if err := p.newPassword(ctx, u, password); err != nil {
 		return err
 	}
-	if err := check(u); err != nil {
+	if err := Check(u); err != nil {
 		return err
 	}
 	return p.Store.Write(ctx, func(tx *store.Tx) error {
@@ -75,7 +75,7 @@ func (p *People) newPassword(ctx context.Context, u *idp.User, password string) 
 
 // Add is Create within a step, with u.Password set already.
 func (p *People) Add(ctx context.Context, tx *store.Tx, u *idp.User) error {
-	if err := check(u); err != nil {
+	if err := Check(u); err != nil {
 		return err
 	}
 	if err := tx.AddUser(u); err != nil {
@@ -86,7 +86,7 @@ func (p *People) Add(ctx context.Context, tx *store.Tx, u *idp.User) error {
 
 // Change replaces what is known of a user; password and activity have operations of their own.
 func (p *People) Change(ctx context.Context, tx *store.Tx, u *idp.User, what string) error {
-	if err := check(u); err != nil {
+	if err := Check(u); err != nil {
 		return err
 	}
 	if err := tx.PutUser(u); err != nil {

@@ -106,7 +106,7 @@ func newID() string {
 
 func (s *server) oidcSite(ctx context.Context) *oidc.Site {
 	o := idp.OrgOf(ctx)
-	site := &oidc.Site{Org: o.ID, Base: o.URL, Issuer: o.Issuer}
+	site := &oidc.Site{Org: o.ID, Base: o.URL, Issuer: o.Issuer, ACR: []string{idp.ACRPassword}}
 	ring, err := s.Store.Keys().Ring(ctx, o.ID, keys.OIDC)
 	if err != nil {
 		s.Log.ErrorContext(ctx, "token keys", "error", err)

@@ -95,6 +95,9 @@ func (k Keys) EnsureKeys(ctx context.Context, org *idp.Org) error {
 // make makes keys, all at once: each takes a while. It is never done inside a step.
 func (k Keys) make(org *idp.Org, use keys.Use, states []keys.State) ([]keys.Record, error) {
 	name := org.EntityID
+	if name == "" {
+		name = "Lanyard"
+	}
 	if u, err := url.Parse(org.URL); err == nil && u.Hostname() != "" {
 		name = u.Hostname()
 	}

@@ -47,13 +47,13 @@ func (o Orgs) ByName(ctx context.Context, name string) (*idp.Org, error) {
 func (o Orgs) Default(ctx context.Context) (*idp.Org, error) { return o.ByName(ctx, DefaultOrg) }
 
 // AddOrg makes an org and sets its ID. Its Issuer and EntityID, where they are empty, are made from its URL, and never
-// change again (SURFACE.md §1). ErrExists: the name is taken.
+// change again (SURFACE.md §1). Without a URL they stay open until [Orgs.Settle]. ErrExists: the name is taken.
 func (o Orgs) AddOrg(ctx context.Context, org *idp.Org) error {
 	org.URL = strings.TrimSuffix(org.URL, "/")
 	if org.Issuer == "" {
 		org.Issuer = org.URL
 	}
-	if org.EntityID == "" {
+	if org.EntityID == "" && org.Issuer != "" {
 		org.EntityID = org.Issuer + "/saml/metadata"
 	}
 	if org.ID == "" {

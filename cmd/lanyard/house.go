@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/lanyard-sso/lanyard/idp"
+	"github.com/lanyard-sso/lanyard/idp/api"
+	"github.com/lanyard-sso/lanyard/idp/apps"
+	"github.com/lanyard-sso/lanyard/idp/people"
+	"github.com/lanyard-sso/lanyard/idp/server"
+	"github.com/lanyard-sso/lanyard/idp/store"
+	"github.com/lanyard-sso/lanyard/keys"
+)
+
+// storeFlags is what every command needs that opens the database.
+type storeFlags struct {
+	Database      string         `help:"Database: sqlite:PATH or postgres://USER@HOST/NAME. Default: sqlite:DATA/lanyard.db." placeholder:"DSN"`
+	DatabaseFile  string         `help:"File that holds --database." placeholder:"FILE"`
+	Data          string         `default:"lanyard-data" help:"Data folder." placeholder:"DIR"`
+	MasterKey     string         `help:"The key that seals secrets in the database, 32 bytes in base64 or hex; better in the environment, or in a file. Made by itself with SQLite (DATA/master.key)." placeholder:"KEY"`
+	MasterKeyFile string         `help:"File that holds --master-key." placeholder:"FILE"`
+	URL           string         `help:"Public address, like https://sso.example.com. Default: what the org has written down." placeholder:"URL"`
+	AllowFetch    []netip.Prefix `help:"Private addresses that documents may be fetched from." placeholder:"CIDR,…"`
+}
+
+// house is the opened database with the operations on it.
+type house struct {
+	ctx     context.Context
+	st      *store.Store
+	sealer  *keys.Sealer
+	org     *idp.Org
+	people  *people.People
+	apps    *apps.Apps
+	fetcher *server.Fetcher
+	dir     string
+}
+
+// open opens the house for a command. Close it.
+func (f storeFlags) open(g *globals) (*house, error) {
+	return f.openWith(g.ctx, slog.New(slog.DiscardHandler))
+}
+
+func (f storeFlags) openWith(ctx context.Context, log *slog.Logger) (h *house, err error) {
+	dsn, err := fromFile(f.Database, f.DatabaseFile)
+	if err != nil {
+		return nil, err
+	}
+	if dsn == "" {
+		dsn = "sqlite:" + filepath.Join(f.Data, "lanyard.db")
+	}
+	master, err := f.master(dsn)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := keys.NewSealer(master)
+	if err != nil {
+		return nil, err
+	}
+	ctx = idp.WithCaller(ctx, &idp.Caller{Actor: "cli"})
+	st, err := store.Open(ctx, store.Config{DSN: dsn, Dir: f.Data, Sealer: sealer, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = st.Close()
+		}
+	}()
+	if err := st.CheckMaster(ctx); errors.Is(err, store.ErrMasterKey) {
+		return nil, errors.New("the master key is not the one this database was made with; give the right one in LANYARD_MASTER_KEY or LANYARD_MASTER_KEY_FILE. Nothing was changed")
+	} else if err != nil {
+		return nil, err
+	}
+	h = &house{
+		ctx: ctx, st: st, sealer: sealer, people: people.New(st), apps: &apps.Apps{Store: st, Sample: server.Sample(st)},
+		fetcher: server.NewFetcher(f.AllowFetch), dir: f.Data,
+	}
+	return h, h.findOrg(f.URL)
+}
+
+// findOrg finds the org, or makes it. Its names are for good, so they wait for whoever knows the address: a command that
+// comes before the first start leaves them open.
+func (h *house) findOrg(address string) error {
+	if err := checkURL(address); err != nil {
+		return err
+	}
+	org, err := h.st.Orgs().Default(h.ctx)
+	if errors.Is(err, store.ErrNotFound) {
+		org = &idp.Org{Name: store.DefaultOrg, URL: address}
+		if err = h.st.Orgs().AddOrg(h.ctx, org); errors.As(err, new(*store.Taken)) {
+			org, err = h.st.Orgs().Default(h.ctx)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if org.URL == "" && address != "" {
+		if err := h.st.Orgs().Settle(h.ctx, org.ID, strings.TrimSuffix(address, "/")); err != nil && !errors.Is(err, store.ErrGone) {
+			return err
+		}
+		if org, err = h.st.Orgs().Default(h.ctx); err != nil {
+			return err
+		}
+	}
+	h.org = org
+	return h.st.Keys().EnsureKeys(h.ctx, org)
+}
+
+// close waits until every node has seen what was changed.
+func (h *house) close() {
+	_ = h.st.WaitSeen(context.WithoutCancel(h.ctx))
+	_ = h.st.Close()
+}
+
+func (h *house) declarer() *api.Declarer {
+	return &api.Declarer{Store: h.st, Apps: h.apps, People: h.people, Sealer: h.sealer, Fetch: h.fetcher.Get}
+}
+
+// app finds an app by API name, client_id, entity ID or display name.
+func (h *house) app(name string) (*idp.Connected, error) {
+	c, err := h.st.Apps().Find(h.ctx, h.org.ID, name)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, fmt.Errorf("there is no app %q; see: lanyard app list", name)
+	case errors.Is(err, store.ErrAmbiguous):
+		return nil, fmt.Errorf("several apps are called %q; use the API name, see: lanyard app list", name)
+	}
+	return c, err
+}
+
+// user finds a user by username or e-mail address.
+func (h *house) user(name string) (*idp.User, error) {
+	u, err := h.st.People().ByName(h.ctx, h.org.ID, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, fmt.Errorf("there is no user %q; see: lanyard user list", name)
+	}
+	return u, err
+}
+
+// checkURL holds a public address to what one can be.
+func checkURL(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http":
+		return fmt.Errorf("--url %q is no address like https://sso.example.com", s)
+	case strings.Trim(u.Path, "/") != "":
+		return fmt.Errorf("--url %q: a path in the public address is not supported yet", s)
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return fmt.Errorf("--url %q: over plain http, passwords and tokens can be read on their way; use https (only addresses of this machine may be http)", s)
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// fromFile returns value, or what stands in file.
+func fromFile(value, file string) (string, error) {
+	if file == "" {
+		return value, nil
+	}
+	if value != "" {
+		return "", fmt.Errorf("say the value or the file %s that holds it, not both", file)
+	}
+	b, err := os.ReadFile(file)
+	return strings.TrimSpace(string(b)), err
+}
+
+// master finds the master key. With SQLite it is made once, beside a new database; where the database is older than the
+// key's absence, nothing is made.
+func (f storeFlags) master(dsn string) ([]byte, error) {
+	text, err := fromFile(f.MasterKey, f.MasterKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("the master key: %w", err)
+	}
+	if text != "" {
+		return keys.ParseMaster(text)
+	}
+	path, isLite := strings.CutPrefix(dsn, "sqlite:")
+	if !isLite {
+		return nil, errors.New("with PostgreSQL the master key comes from LANYARD_MASTER_KEY or LANYARD_MASTER_KEY_FILE; make one with: head -c 32 /dev/urandom | base64")
+	}
+	file := filepath.Join(f.Data, "master.key")
+	b, err := os.ReadFile(file)
+	if err == nil {
+		if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
+			return nil, fmt.Errorf("%s can be read by others than its owner (mode %04o); run: chmod 600 %s", file, info.Mode().Perm(), file)
+		}
+		return keys.ParseMaster(strings.TrimSpace(string(b)))
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the master key: %w", err)
+	}
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+		return nil, fmt.Errorf("%s is there, but its master key %s is not; put the key back, or give it in LANYARD_MASTER_KEY. Nothing was changed", path, file)
+	}
+	return makeMaster(file)
+}
+
+// makeMaster makes the key so that of several processes at once all have the same one, whole.
+func makeMaster(file string) ([]byte, error) {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, fmt.Errorf("the data folder: %w", err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), "master-*") // mode 0600
+	if err != nil {
+		return nil, fmt.Errorf("the master key: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	if _, err = fmt.Fprintln(tmp, keys.FormatMaster(keys.NewMaster())); err == nil {
+		err = tmp.Sync()
+	}
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return nil, fmt.Errorf("the master key: %w", err)
+	}
+	if err := os.Link(tmp.Name(), file); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("the master key: %w", err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return keys.ParseMaster(strings.TrimSpace(string(b)))
+}

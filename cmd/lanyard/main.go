@@ -1,0 +1,199 @@
+// Lanyard is a single-sign-on identity provider in one binary: SAML 2.0, OpenID Connect and OAuth 2, with one access
+// policy an app.
+//
+//	main.go      the commands and their flags; exit codes 0 ok, 1 failed, 2 usage
+//	house.go     opening the database, the master key and the org, the same for every command
+//	print.go     table, JSON or YAML
+//	serve.go     serve
+//	declare.go   apply, export
+//	app.go       app …, gateway …, explain
+//	user.go      user …
+//	admin.go     session, grant, key, event, org
+//	metadata.go  metadata lint
+//	demo.go      demo; the sample apps are in demo/
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v3"
+)
+
+// version is set by the build.
+var version = "development"
+
+type cli struct {
+	Config kong.ConfigFlag `help:"Read flags from this YAML file; its keys are the flags' names." placeholder:"FILE"`
+
+	Demo     demoCmd     `cmd:"" help:"Run a throw-away identity provider with three sample apps."`
+	Serve    serveCmd    `cmd:"" help:"Run the server."`
+	Apply    applyCmd    `cmd:"" help:"Declare users, apps and policies from YAML."`
+	Export   exportCmd   `cmd:"" help:"Print what is declared, as the YAML that declares it."`
+	App      appCmd      `cmd:"" help:"Connected apps."`
+	User     userCmd     `cmd:"" help:"Users."`
+	Org      orgCmd      `cmd:"" help:"The org and its public address."`
+	Session  sessionCmd  `cmd:"" help:"Who is signed in."`
+	Grant    grantCmd    `cmd:"" help:"Which apps act for whom."`
+	Key      keyCmd      `cmd:"" help:"Signing keys."`
+	Gateway  gatewayCmd  `cmd:"" help:"API gateways that register their own clients."`
+	Event    eventCmd    `cmd:"" help:"What happened."`
+	Metadata metadataCmd `cmd:"" help:"SAML metadata of service providers."`
+	Explain  explainCmd  `cmd:"" help:"Say whether a user may use an app, and which rule decides."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(g *globals) error {
+	_, err := fmt.Fprintln(g.out, "lanyard "+version)
+	return err
+}
+
+// globals is what every command is given.
+type globals struct {
+	ctx      context.Context
+	in       io.Reader
+	out, err io.Writer
+}
+
+// usage is an error of whoever typed the command.
+type usage struct{ error }
+
+func usagef(format string, args ...any) error { return usage{fmt.Errorf(format, args...)} }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(os.Args[1:], &globals{ctx: ctx, in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+type exit int
+
+// run runs one command and returns its exit code.
+func run(args []string, g *globals) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			e, ok := p.(exit)
+			if !ok {
+				panic(p)
+			}
+			code = int(e)
+		}
+	}()
+	var c cli
+	if len(args) == 0 || args[0] == "help" {
+		args = append(args[min(1, len(args)):], "--help")
+	}
+	parser, err := kong.New(&c,
+		kong.Name("lanyard"),
+		kong.Description("Single sign-on for SAML 2.0 and OpenID Connect apps, with one access policy an app.\n\nStart with: lanyard demo"),
+		kong.DefaultEnvars("LANYARD"), kong.Configuration(yamlFlags), kong.Writers(g.out, g.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Exit(func(n int) { panic(exit(n)) }), kong.Bind(g), kong.BindTo(g.ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		panic(err)
+	}
+	k, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(g.err, "lanyard: %s\n", err)
+		if name := commandOf(args); name != "" {
+			fmt.Fprintf(g.err, "See: lanyard %s --help\n", name)
+		} else {
+			fmt.Fprintln(g.err, "See: lanyard --help")
+		}
+		return 2
+	}
+	if err := k.Run(g); err != nil {
+		var u usage
+		if errors.As(err, &u) {
+			fmt.Fprintf(g.err, "lanyard: %s\nSee: lanyard %s --help\n", err, commandOf(args))
+			return 2
+		}
+		if err != errSaid {
+			fmt.Fprintf(g.err, "lanyard: %s\n", trim(err))
+		}
+		return 1
+	}
+	return 0
+}
+
+// errSaid is a failure that the command has told in its own words.
+var errSaid = errors.New("said")
+
+// trim takes the names of rooms off the front of a message; they mean nothing to whoever reads it.
+func trim(err error) string {
+	s := err.Error()
+	for _, room := range []string{"store: ", "keys: ", "apps: ", "people: "} {
+		s = strings.TrimPrefix(s, room)
+	}
+	return s
+}
+
+func commandOf(args []string) string {
+	var words []string
+	for _, a := range args {
+		if strings.HasPrefix(a, "-") || len(words) == 2 {
+			break
+		}
+		words = append(words, a)
+	}
+	return strings.Join(words, " ")
+}
+
+// yamlFlags reads a config file: a mapping of flags' names to values. A key that is no flag is an error.
+func yamlFlags(r io.Reader) (kong.Resolver, error) {
+	values := map[string]any{}
+	if err := yaml.NewDecoder(r).Decode(&values); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("the config file: %w", err)
+	}
+	return configFile(values), nil
+}
+
+type configFile map[string]any
+
+// Validate refuses a key that no command has a flag for.
+func (c configFile) Validate(app *kong.Application) error {
+	known := map[string]bool{}
+	var walk func(n *kong.Node)
+	walk = func(n *kong.Node) {
+		for _, f := range n.Flags {
+			known[f.Name] = true
+		}
+		for _, child := range n.Children {
+			walk(child)
+		}
+	}
+	walk(app.Node)
+	for k := range c {
+		if !known[k] {
+			return fmt.Errorf("the config file: unknown key %q", k)
+		}
+	}
+	return nil
+}
+
+// Resolve gives a flag the file's value.
+func (c configFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	v, ok := c[flag.Name]
+	if !ok {
+		return nil, nil
+	}
+	if list, ok := v.([]any); ok {
+		words := make([]string, len(list))
+		for i, x := range list {
+			words[i] = fmt.Sprint(x)
+		}
+		return strings.Join(words, ","), nil
+	}
+	return fmt.Sprint(v), nil
+}

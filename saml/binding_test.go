@@ -316,12 +316,16 @@ func TestAttackMessages(t *testing.T) {
 // corpus is the folder of real service providers' metadata and of known attacks.
 func corpus(t testing.TB) string {
 	t.Helper()
-	dir := os.Getenv("LANYARD_CORPUS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared", "sp-metadata")
-	}
+	dir := corpusDir()
 	if _, err := os.Stat(dir); err != nil {
 		t.Skipf("the corpus is not here (LANYARD_CORPUS): %v", err)
 	}
 	return dir
+}
+
+func corpusDir() string {
+	if dir := os.Getenv("LANYARD_CORPUS"); dir != "" {
+		return dir
+	}
+	return filepath.Join("..", "..", "shared", "sp-metadata")
 }

@@ -116,8 +116,11 @@ func syncFolder(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// unwaiting is for connections that write: patiently does the waiting.
+const unwaiting = "PRAGMA busy_timeout=0"
+
 func (l *lite) connect(ctx context.Context) error {
-	w, err := l.open(ctx, "PRAGMA cache_size=-4096")
+	w, err := l.open(ctx, "PRAGMA cache_size=-4096", unwaiting)
 	if err != nil {
 		return err
 	}
@@ -237,7 +240,7 @@ func (l *lite) close() error {
 
 // migrate holds off all that write while f runs, in this process and in others. Those that read go on.
 func (l *lite) migrate(ctx context.Context, f func(session, func(int64) error) error) error {
-	c, err := l.open(ctx)
+	c, err := l.open(ctx, unwaiting)
 	if err != nil {
 		return err
 	}

@@ -390,6 +390,9 @@ func TestClose(t *testing.T) {
 				if has(t, again, fmt.Sprint(i)) != (answer == "<nil>") {
 					t.Errorf("step %d was answered %v", i, answer)
 				}
+				if kind == storetest.SQLite && answer != store.ErrClosed.Error() { // all of them waited
+					t.Errorf("step %d: %v", i, answer)
+				}
 				return true
 			})
 			if kind == storetest.SQLite && !has(t, again, "running") {
@@ -549,4 +552,37 @@ func TestCrowd(t *testing.T) {
 			t.Errorf("%d rows, want 300", n)
 		}
 	})
+}
+
+// On SQLite a step that reads and then writes is alone with the file, beside other processes too (here: another Store).
+func TestReadThenWrite(t *testing.T) {
+	dsn := storetest.DSN(t, storetest.SQLite)
+	a, b := storetest.Open(t, dsn), storetest.Open(t, dsn)
+	create(t, a, "CREATE TABLE counter_test (n BIGINT NOT NULL)")
+	create(t, a, "INSERT INTO counter_test (n) VALUES (0)")
+	var wg sync.WaitGroup
+	for _, st := range []*store.Store{a, b} {
+		for range 4 {
+			wg.Go(func() {
+				for range 25 {
+					if err := st.Write(context.Background(), func(tx *store.Tx) error {
+						var n int
+						if err := tx.QueryRow("SELECT n FROM counter_test").Scan(&n); err != nil {
+							return err
+						}
+						_, err := tx.Exec("UPDATE counter_test SET n = $1", n+1)
+						return err
+					}); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	var n int
+	if err := a.Read(t.Context()).QueryRow("SELECT n FROM counter_test").Scan(&n); err != nil || n != 200 {
+		t.Errorf("counted to %d, %v; want 200", n, err)
+	}
 }

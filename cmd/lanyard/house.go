@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -225,7 +226,7 @@ func makeMaster(file string) ([]byte, error) {
 		return nil, fmt.Errorf("the master key: %w", err)
 	}
 	defer os.Remove(tmp.Name())
-	if _, err = fmt.Fprintln(tmp, keys.FormatMaster(keys.NewMaster())); err == nil {
+	if _, err = fmt.Fprintln(tmp, base64.StdEncoding.EncodeToString(keys.NewMaster())); err == nil {
 		err = tmp.Sync()
 	}
 	if err = errors.Join(err, tmp.Close()); err != nil {

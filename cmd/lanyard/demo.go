@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lanyard-sso/lanyard/cmd/lanyard/demo"
+	"github.com/lanyard-sso/lanyard/idp/api"
+)
+
+type demoCmd struct {
+	Listen  string `default:"127.0.0.1:8080" help:"Address of the identity provider; port 0 picks one." placeholder:"ADDR"`
+	Output  string `short:"o" enum:"table,json" default:"table" help:"How to print what to open: table or json."`
+	Verbose bool   `help:"Log every request on standard error."`
+}
+
+func (demoCmd) Help() string {
+	return `Everything lives in a temporary folder that is removed at the end.
+
+Example:
+
+    lanyard demo`
+}
+
+//go:embed demo.yaml
+var demoYAML string
+
+const demoPassword = "lanyard demo only"
+
+type demoUser struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+	about    string
+}
+
+type demoApp struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+}
+
+func (c demoCmd) Run(g *globals) error {
+	dir, err := os.MkdirTemp("", "lanyard-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	log := slog.New(slog.DiscardHandler)
+	if c.Verbose {
+		log = slog.New(slog.NewTextHandler(g.err, nil))
+	}
+	l, err := listen(c.Listen, "", "")
+	if err != nil {
+		return fmt.Errorf("%w; another address: lanyard demo --listen 127.0.0.1:0", err)
+	}
+	ctx, stop := context.WithCancel(g.ctx)
+	defer stop()
+	flags := storeFlags{Data: dir, Database: "sqlite:" + filepath.Join(dir, "lanyard.db"), URL: l.address()}
+	h, err := flags.openWith(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	s, err := openStage(h)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.declare(dir); err != nil {
+		return err
+	}
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer stop()
+	failed := make(chan error, 1)
+	up := make(chan struct{})
+	serving.Go(func() { failed <- h.serve(ctx, g, l, nil, log, func() { close(up) }) })
+	<-up
+	if err := s.connect(ctx); err != nil {
+		return err
+	}
+	if err := c.tell(g.out, h, s); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// stage is the three sample apps, each at an address of its own, so that they are other sites than the house.
+type stage struct {
+	*house
+	benefits *demo.Benefits
+	wellness *demo.Wellness
+	orders   *demo.Orders
+	apps     []demoApp
+	servers  []*http.Server
+	gateway  struct{ id, secret string }
+}
+
+func openStage(h *house) (*stage, error) {
+	s := &stage{house: h}
+	open := func(name string, make func(url string) (http.Handler, error)) error {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		a := demoApp{name, "http://localhost:" + port}
+		handler, err := make(a.URL)
+		if err != nil {
+			return err
+		}
+		server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+		go func() { _ = server.Serve(l) }()
+		s.apps, s.servers = append(s.apps, a), append(s.servers, server)
+		return nil
+	}
+	if err := open("Your Benefits", func(u string) (_ http.Handler, err error) {
+		s.benefits, err = demo.NewBenefits(u)
+		return s.benefits, err
+	}); err != nil {
+		return s, err
+	}
+	if err := open("Wellness Tracker", func(u string) (http.Handler, error) {
+		s.wellness = demo.NewWellness(u)
+		return s.wellness, nil
+	}); err != nil {
+		return s, err
+	}
+	return s, open("Orders", func(u string) (http.Handler, error) {
+		s.orders = demo.NewOrders(u)
+		return s.orders, nil
+	})
+}
+
+func (s *stage) close() {
+	for _, x := range s.servers {
+		_ = x.Close()
+	}
+}
+
+// declare applies demo.yaml, as an admin would.
+func (s *stage) declare(dir string) error {
+	metadata, err := s.benefits.Metadata()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "benefits-sp.xml"), metadata, 0o600); err != nil {
+		return err
+	}
+	text := strings.NewReplacer("BENEFITS", s.apps[0].URL, "WELLNESS", s.apps[1].URL, "ORDERS", s.apps[2].URL, "PASSWORD", demoPassword).Replace(demoYAML)
+	docs, faults := api.Decode(filepath.Join(dir, "demo.yaml"), strings.NewReader(text))
+	if len(faults) > 0 {
+		return faults
+	}
+	_, err = s.declarer().Apply(s.ctx, s.org, docs, api.Options{Set: "demo"})
+	return err
+}
+
+// connect gives each app what its own admin would enter there.
+func (s *stage) connect(ctx context.Context) error {
+	metadata, err := get(ctx, s.org.URL+"/saml/metadata")
+	if err != nil {
+		return err
+	}
+	if err := s.benefits.Connect(s.org.URL, metadata); err != nil {
+		return err
+	}
+	secret := func(name string) (id, secret, token string, err error) {
+		a, err := s.app(name)
+		if err != nil {
+			return "", "", "", err
+		}
+		if secret, err = s.house.apps.Secret(s.ctx, &a.App); err != nil {
+			return "", "", "", err
+		}
+		if a.App.OAuth.Mould != nil {
+			token, err = s.house.apps.NewGatewayToken(s.ctx, &a.App, "demo")
+		}
+		return a.App.OAuth.ID, secret, token, err
+	}
+	id, word, _, err := secret("Wellness_Tracker")
+	if err != nil {
+		return err
+	}
+	if err := s.wellness.Connect(ctx, s.org.Issuer, id, word); err != nil {
+		return err
+	}
+	id, word, token, err := secret("Orders_Gateway")
+	if err != nil {
+		return err
+	}
+	return s.orders.Connect(ctx, s.org.Issuer, id, word, token)
+}
+
+// get fetches a document of our own, over our own front door.
+func get(ctx context.Context, url string) ([]byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	return io.ReadAll(io.LimitReader(res.Body, 1<<20))
+}
+
+// tell prints what to open and who to be.
+func (c demoCmd) tell(w io.Writer, h *house, s *stage) error {
+	users := []demoUser{{"ana", demoPassword, "may use all three apps, and is an administrator"}, {"ben", demoPassword, "may not use Your Benefits"}}
+	if c.Output == "json" {
+		return output{"json"}.print(w, map[string]any{"url": h.org.URL, "apps": s.apps, "users": users}, nil)
+	}
+	rows := [][]string{{"Lanyard", h.org.URL}}
+	for _, a := range s.apps {
+		rows = append(rows, []string{a.Name, a.URL})
+	}
+	columns(w, rows[0], rows[1:], "")
+	fmt.Fprintln(w)
+	var people [][]string
+	for _, u := range users {
+		people = append(people, []string{u.Username, u.Password, u.about})
+	}
+	columns(w, []string{"USER", "PASSWORD", ""}, people, "")
+	fmt.Fprintln(w, "\nOpen an app and sign in once. Ctrl-C ends it and removes everything.")
+	return nil
+}

@@ -1,0 +1,316 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/lanyard-sso/lanyard/idp"
+	"github.com/lanyard-sso/lanyard/idp/store"
+)
+
+type userCmd struct {
+	List       userListCmd       `cmd:"" help:"List users."`
+	Show       userShowCmd       `cmd:"" help:"Show one user."`
+	Create     userCreateCmd     `cmd:"" help:"Make a user."`
+	Activate   userActivateCmd   `cmd:"" help:"Let a user in again."`
+	Deactivate userDeactivateCmd `cmd:"" help:"Shut a user out: sessions and grants end at once."`
+	Delete     userDeleteCmd     `cmd:"" help:"Delete a user for good."`
+	GrantAdmin userGrantAdminCmd `cmd:"" help:"Make a user an administrator."`
+}
+
+// userView is a user as commands print one.
+type userView struct {
+	ID             string              `json:"id"`
+	Username       string              `json:"username"`
+	Email          string              `json:"email"`
+	Name           string              `json:"name"`
+	Active         bool                `json:"active"`
+	Type           string              `json:"type"`
+	Profile        string              `json:"profile,omitempty"`
+	PermissionSets []string            `json:"permissionSets,omitempty"`
+	Groups         []string            `json:"groups,omitempty"`
+	Roles          []string            `json:"roles,omitempty"`
+	Attributes     map[string][]string `json:"attributes,omitempty"`
+	HasPassword    bool                `json:"hasPassword"`
+	Created        time.Time           `json:"created"`
+}
+
+func (h *house) viewUser(u *idp.User) (v userView, err error) {
+	v = userView{ID: u.ID, Username: u.Username, Email: u.Email, Name: u.Name(), Active: u.Active, Type: "person", Roles: u.Roles,
+		Attributes: u.Attributes, HasPassword: u.Password != "", Created: u.Created}
+	if u.Service {
+		v.Type = "service"
+	}
+	p := h.st.People()
+	if v.Groups, err = p.Names(h.ctx, u.Org, idp.KindGroup, u.Groups); err != nil {
+		return v, err
+	}
+	if v.PermissionSets, err = p.Names(h.ctx, u.Org, idp.KindPermissionSet, u.PermissionSets); err != nil {
+		return v, err
+	}
+	if u.Profile != "" {
+		profile, err := p.Names(h.ctx, u.Org, idp.KindProfile, []string{u.Profile})
+		if err != nil {
+			return v, err
+		}
+		v.Profile = strings.Join(profile, "")
+	}
+	return v, nil
+}
+
+type userListCmd struct {
+	storeFlags
+	output
+	Group string `help:"Only members of this group."`
+}
+
+func (userListCmd) Help() string {
+	return "Examples:\n\n    lanyard user list\n    lanyard user list --group finance -o json"
+}
+
+func (c userListCmd) Run(g *globals) error {
+	h, err := c.open(g)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	f := store.UserFilter{Limit: 1000}
+	if c.Group != "" {
+		n, err := h.st.People().Named(h.ctx, h.org.ID, idp.KindGroup, c.Group)
+		if errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("there is no group %q", c.Group)
+		}
+		if err != nil {
+			return err
+		}
+		f.Kind, f.Ref = idp.KindGroup, n.ID
+	}
+	views := []userView{}
+	for {
+		page, err := h.st.People().List(h.ctx, h.org.ID, f)
+		if err != nil {
+			return err
+		}
+		for _, u := range page {
+			v, err := h.viewUser(u)
+			if err != nil {
+				return err
+			}
+			views = append(views, v)
+			f.After = u.ID
+		}
+		if len(page) < f.Limit {
+			break
+		}
+	}
+	return c.print(g.out, views, func(w io.Writer) {
+		var rows [][]string
+		for _, v := range views {
+			rows = append(rows, []string{v.Username, v.Email, v.Name, yes(v.Active), strings.Join(v.Groups, ", ")})
+		}
+		columns(w, []string{"USERNAME", "EMAIL", "NAME", "ACTIVE", "GROUPS"}, rows, "There are no users yet. Make one with: lanyard user create ana --email ana@example.com")
+	})
+}
+
+type userShowCmd struct {
+	storeFlags
+	output
+	User string `arg:"" help:"Username or e-mail address."`
+}
+
+func (userShowCmd) Help() string { return "Example:\n\n    lanyard user show ana@example.com" }
+
+func (c userShowCmd) Run(g *globals) error {
+	h, err := c.open(g)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	u, err := h.user(c.User)
+	if err != nil {
+		return err
+	}
+	return c.show(g, h, u)
+}
+
+func (o output) show(g *globals, h *house, u *idp.User) error {
+	v, err := h.viewUser(u)
+	if err != nil {
+		return err
+	}
+	return o.print(g.out, v, func(w io.Writer) {
+		facts(w, "Username", v.Username, "Email", v.Email, "Name", v.Name, "ID", v.ID, "Type", v.Type, "Active", yes(v.Active), "Password", yes(v.HasPassword),
+			"Profile", v.Profile, "Permission sets", strings.Join(v.PermissionSets, ", "), "Groups", strings.Join(v.Groups, ", "),
+			"Roles", strings.Join(v.Roles, ", "), "Created", when(v.Created))
+		for k, values := range v.Attributes {
+			facts(w, "Attribute "+k, strings.Join(values, ", "))
+		}
+	})
+}
+
+type userCreateCmd struct {
+	storeFlags
+	output
+	Username     string   `arg:"" help:"Username."`
+	Email        string   `help:"E-mail address."`
+	GivenName    string   `help:"Given name."`
+	FamilyName   string   `help:"Family name."`
+	Group        []string `help:"Groups." placeholder:"NAME,…"`
+	Admin        bool     `help:"An administrator of this house."`
+	Service      bool     `help:"A service, which can not sign in."`
+	PasswordFile string   `help:"File that holds the password; - for standard input. Without it, there is none." placeholder:"FILE"`
+}
+
+func (userCreateCmd) Help() string {
+	return "Examples:\n\n    lanyard user create ana --email ana@example.com --given-name Ana --group finance --password-file -\n    lanyard user create svc-orders --service"
+}
+
+func (c userCreateCmd) Run(g *globals) error {
+	h, err := c.open(g)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	u := &idp.User{Org: h.org.ID, Username: c.Username, Email: c.Email, GivenName: c.GivenName, FamilyName: c.FamilyName,
+		Active: true, EmailVerified: true, Service: c.Service}
+	if c.Admin {
+		u.Roles = []string{"admin"}
+	}
+	for _, name := range c.Group {
+		n, err := h.st.People().Named(h.ctx, h.org.ID, idp.KindGroup, name)
+		if errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("there is no group %q", name)
+		}
+		if err != nil {
+			return err
+		}
+		u.Groups = append(u.Groups, n.ID)
+	}
+	password, err := c.password(g)
+	if err != nil {
+		return err
+	}
+	if err := h.people.Create(h.ctx, u, password); err != nil {
+		return taken(err)
+	}
+	return c.show(g, h, u)
+}
+
+func (c userCreateCmd) password(g *globals) (string, error) {
+	switch c.PasswordFile {
+	case "":
+		return "", nil
+	case "-":
+		b, err := io.ReadAll(io.LimitReader(g.in, 8192))
+		return strings.TrimRight(string(b), "\r\n"), err
+	}
+	return fromFile("", c.PasswordFile)
+}
+
+// taken says who has a name already.
+func taken(err error) error {
+	var t *store.Taken
+	if errors.As(err, &t) {
+		return fmt.Errorf("the %s %q is taken by %s", t.What, t.Value, t.By)
+	}
+	return err
+}
+
+type userActivateCmd struct {
+	storeFlags
+	User string `arg:"" help:"Username or e-mail address."`
+}
+
+func (userActivateCmd) Help() string { return "Example:\n\n    lanyard user activate ben" }
+
+func (c userActivateCmd) Run(g *globals) error { return c.setActive(g, c.User, true) }
+
+type userDeactivateCmd struct {
+	storeFlags
+	User string `arg:"" help:"Username or e-mail address."`
+}
+
+func (userDeactivateCmd) Help() string {
+	return "Every session and grant of the user ends, for good: after `activate` the user and the apps begin anew.\n\nExample:\n\n    lanyard user deactivate ben"
+}
+
+func (c userDeactivateCmd) Run(g *globals) error { return c.setActive(g, c.User, false) }
+
+func (f storeFlags) setActive(g *globals, name string, active bool) error {
+	h, err := f.open(g)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	u, err := h.user(name)
+	if err != nil {
+		return err
+	}
+	word := map[bool]string{true: "active", false: "not active"}[active]
+	err = h.st.Write(h.ctx, func(tx *store.Tx) error { return h.people.SetActive(h.ctx, tx, u, active) })
+	if errors.Is(err, store.ErrGone) {
+		fmt.Fprintf(g.out, "%s is %s already\n", u.Username, word)
+		return nil
+	}
+	if err == nil {
+		fmt.Fprintf(g.out, "%s is %s\n", u.Username, word)
+	}
+	return err
+}
+
+type userDeleteCmd struct {
+	storeFlags
+	User string `arg:"" help:"Username or e-mail address."`
+	Yes  bool   `short:"y" help:"Do not ask."`
+}
+
+func (userDeleteCmd) Help() string { return "Example:\n\n    lanyard user delete ben --yes" }
+
+func (c userDeleteCmd) Run(g *globals) error {
+	h, err := c.open(g)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	u, err := h.user(c.User)
+	if err != nil {
+		return err
+	}
+	if !c.Yes {
+		if ok, err := ask(g, fmt.Sprintf("Delete %s (%s) for good?", u.Username, u.Name())); err != nil || !ok {
+			return errors.Join(errors.New("nothing was changed"), err)
+		}
+	}
+	if err := h.st.Write(h.ctx, func(tx *store.Tx) error { return h.people.Delete(h.ctx, tx, u) }); err != nil {
+		return err
+	}
+	fmt.Fprintf(g.out, "%s is deleted\n", u.Username)
+	return nil
+}
+
+type userGrantAdminCmd struct {
+	storeFlags
+	User string `arg:"" help:"Username or e-mail address."`
+}
+
+func (userGrantAdminCmd) Help() string { return "Example:\n\n    lanyard user grant-admin ana" }
+
+func (c userGrantAdminCmd) Run(g *globals) error {
+	h, err := c.open(g)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	u, err := h.user(c.User)
+	if err != nil {
+		return err
+	}
+	if err := h.people.GrantAdmin(h.ctx, u); err != nil {
+		return err
+	}
+	fmt.Fprintf(g.out, "%s is an administrator\n", u.Username)
+	return nil
+}

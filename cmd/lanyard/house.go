@@ -28,8 +28,7 @@ type storeFlags struct {
 	Database      string         `help:"Database: sqlite:PATH or postgres://USER@HOST/NAME. Default: sqlite:DATA/lanyard.db." placeholder:"DSN"`
 	DatabaseFile  string         `help:"File that holds --database." placeholder:"FILE"`
 	Data          string         `default:"lanyard-data" help:"Data folder." placeholder:"DIR"`
-	MasterKey     string         `help:"The key that seals secrets in the database, 32 bytes in base64 or hex; better in the environment, or in a file. Made by itself with SQLite (DATA/master.key)." placeholder:"KEY"`
-	MasterKeyFile string         `help:"File that holds --master-key." placeholder:"FILE"`
+	MasterKeyFile string         `help:"File that holds the key that seals secrets in the database, 32 bytes in base64 or hex; or the key itself in $LANYARD_MASTER_KEY. Made by itself with SQLite (DATA/master.key)." placeholder:"FILE"`
 	URL           string         `help:"Public address, like https://sso.example.com. Default: what the org has written down." placeholder:"URL"`
 	AllowFetch    []netip.Prefix `help:"Private addresses that documents may be fetched from." placeholder:"CIDR,…"`
 }
@@ -188,7 +187,7 @@ func fromFile(value, file string) (string, error) {
 // master finds the master key. With SQLite it is made once, beside a new database; where the database is older than the
 // key's absence, nothing is made.
 func (f storeFlags) master(dsn string) ([]byte, error) {
-	text, err := fromFile(f.MasterKey, f.MasterKeyFile)
+	text, err := fromFile(os.Getenv("LANYARD_MASTER_KEY"), f.MasterKeyFile) // no flag: a command line can be read by everybody
 	if err != nil {
 		return nil, fmt.Errorf("the master key: %w", err)
 	}

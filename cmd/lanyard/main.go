@@ -105,21 +105,18 @@ func run(args []string, g *globals) (code int) {
 	}
 	k, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(g.err, "lanyard: %s\n", err)
-		if name := commandOf(args); name != "" {
-			fmt.Fprintf(g.err, "See: lanyard %s --help\n", name)
-		} else {
-			fmt.Fprintln(g.err, "See: lanyard --help")
+		var parse *kong.ParseError
+		if errors.As(err, &parse) {
+			k = parse.Context
 		}
-		return 2
+		return misused(g, err, k)
 	}
 	if err := k.Run(g); err != nil {
 		var u usage
 		if errors.As(err, &u) {
-			fmt.Fprintf(g.err, "lanyard: %s\nSee: lanyard %s --help\n", err, commandOf(args))
-			return 2
+			return misused(g, err, k)
 		}
-		if err != errSaid {
+		if !errors.Is(err, errSaid) {
 			fmt.Fprintf(g.err, "lanyard: %s\n", trim(err))
 		}
 		return 1
@@ -139,15 +136,18 @@ func trim(err error) string {
 	return s
 }
 
-func commandOf(args []string) string {
-	var words []string
-	for _, a := range args {
-		if strings.HasPrefix(a, "-") || len(words) == 2 {
-			break
+// misused tells what is wrong with a command line and where to read on.
+func misused(g *globals, err error, k *kong.Context) int {
+	command := ""
+	if k != nil {
+		for _, p := range k.Path {
+			if p.Command != nil {
+				command += p.Command.Name + " "
+			}
 		}
-		words = append(words, a)
 	}
-	return strings.Join(words, " ")
+	fmt.Fprintf(g.err, "lanyard: %s\nSee: lanyard %s--help\n", err, command)
+	return 2
 }
 
 // yamlFlags reads a config file: a mapping of flags' names to values. A key that is no flag is an error.

@@ -270,6 +270,9 @@ func (r *refs) buildOAuth(p place, d *OAuthDoc, old *idp.Connected) *oidc.Client
 		o.RequirePKCE = d.RequirePKCE
 	}
 	if s := d.RequireSecret; s != nil {
+		if !isTrue(s.TokenExchange, true) {
+			p.fault("oauth.requireSecret.tokenExchange", "false is not supported yet")
+		}
 		o.SecretForCode, o.SecretForRefresh = isTrue(s.WebServer, o.SecretForCode), isTrue(s.Refresh, o.SecretForRefresh)
 	}
 	if t := d.AccessToken; t != nil {

@@ -222,7 +222,7 @@ type FlowsDoc struct {
 type RequireSecretDoc struct {
 	WebServer     *bool `doc:"webServer"`
 	Refresh       *bool `doc:"refresh"`
-	TokenExchange *bool `doc:"tokenExchange,later"`
+	TokenExchange *bool `doc:"tokenExchange"` // true: there is no token exchange yet that could do without
 }
 
 // AccessTokenDoc is the kind and life of access tokens.

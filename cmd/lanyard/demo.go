@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/lanyard-sso/lanyard/cmd/lanyard/demo"
 	"github.com/lanyard-sso/lanyard/idp/api"
+	"github.com/lanyard-sso/lanyard/idp/server"
 )
 
 type demoCmd struct {
@@ -172,7 +174,8 @@ func (s *stage) declare(dir string) error {
 
 // connect gives each app what its own admin would enter there.
 func (s *stage) connect(ctx context.Context) error {
-	metadata, err := get(ctx, s.org.URL+"/saml/metadata")
+	loopback := server.NewFetcher([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")})
+	metadata, err := loopback.Get(ctx, s.org.URL+"/saml/metadata", 1<<20)
 	if err != nil {
 		return err
 	}
@@ -204,20 +207,6 @@ func (s *stage) connect(ctx context.Context) error {
 		return err
 	}
 	return s.orders.Connect(ctx, s.org.Issuer, id, word, token)
-}
-
-// get fetches a document of our own, over our own front door.
-func get(ctx context.Context, url string) ([]byte, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	return io.ReadAll(io.LimitReader(res.Body, 1<<20))
 }
 
 // tell prints what to open and who to be.

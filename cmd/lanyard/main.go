@@ -6,9 +6,10 @@
 //	print.go     table, JSON or YAML
 //	serve.go     serve
 //	declare.go   apply, export
-//	app.go       app …, gateway …, explain
+//	app.go       app …; create.go: app create, app connect
+//	gateway.go   gateway token …
 //	user.go      user …
-//	admin.go     session, grant, key, event, org
+//	admin.go     session …, grant …; org.go, key.go, event.go, explain.go
 //	metadata.go  metadata lint
 //	demo.go      demo; the sample apps are in demo/
 package main

@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -296,119 +295,6 @@ func fieldsOf(t reflect.Type) map[string]field {
 		}
 	}
 	return fields
-}
-
-// unmarshaler is a value with a form of its own.
-type unmarshaler interface{ unmarshal(*yaml.Node) error }
-
-func (s *Strings) unmarshal(n *yaml.Node) error {
-	switch {
-	case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
-		*s = Strings{n.Value}
-	case n.Kind == yaml.SequenceNode:
-		for _, x := range n.Content {
-			if x.Kind != yaml.ScalarNode || x.Tag == "!!null" {
-				return fmt.Errorf("must be a text or a list of texts")
-			}
-			*s = append(*s, x.Value)
-		}
-	default:
-		return fmt.Errorf("must be a text or a list of texts")
-	}
-	return nil
-}
-
-func (a *AuthnContext) unmarshal(n *yaml.Node) error {
-	switch {
-	case n.Kind == yaml.ScalarNode && (n.Value == "lenient" || n.Value == "strict"):
-		*a = AuthnContext(n.Value)
-	case n.Kind == yaml.MappingNode && len(n.Content) == 2 && n.Content[0].Value == "always" && n.Content[1].Kind == yaml.ScalarNode:
-		*a = AuthnContext(n.Content[1].Value)
-	default:
-		return fmt.Errorf("must be lenient, strict, or {always: URN}")
-	}
-	return nil
-}
-
-// Duration is a duration as SURFACE.md §3 writes it: Go's, and d for days.
-type Duration time.Duration
-
-func (d *Duration) unmarshal(n *yaml.Node) error {
-	v, err := ParseDuration(n.Value)
-	*d = Duration(v)
-	return err
-}
-
-// ParseDuration reads a duration as Go writes it, with d for days of 24 hours ("30d", "1d12h").
-func ParseDuration(text string) (time.Duration, error) {
-	bad := fmt.Errorf("%q is no duration; write it like 90s, 15m, 2h or 30d", text)
-	days, rest, ok := strings.Cut(text, "d")
-	if !ok {
-		days, rest = "0", text
-	}
-	n, err := strconv.Atoi(days)
-	if err != nil || n < 0 || n > 36500 {
-		return 0, bad
-	}
-	var v time.Duration
-	if rest != "" {
-		if v, err = time.ParseDuration(rest); err != nil || v < 0 {
-			return 0, bad
-		}
-	} else if !ok {
-		return 0, bad
-	}
-	return time.Duration(n)*24*time.Hour + v, nil
-}
-
-// Date is a day or a moment; a day ends where the next begins, UTC.
-type Date struct{ time.Time }
-
-func (d *Date) unmarshal(n *yaml.Node) error {
-	if t, err := time.Parse(time.DateOnly, n.Value); err == nil {
-		d.Time = t.AddDate(0, 0, 1)
-		return nil
-	}
-	t, err := time.Parse(time.RFC3339, n.Value)
-	if err != nil {
-		return fmt.Errorf("must be a day like 2027-01-31 or a time like 2027-01-31T12:00:00Z")
-	}
-	d.Time = t.UTC()
-	return nil
-}
-
-// didYouMean names what is nearest to got, if anything is near.
-func didYouMean(got string, names []string) string {
-	best, most := "", len(got)/3+1
-	for _, n := range names {
-		if d := distance(strings.ToLower(got), strings.ToLower(n)); d < most || d == most && (best == "" || n < best) {
-			best, most = n, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean %q?)", best)
-}
-
-// distance is the Levenshtein distance of two words.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		prev := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := prev
-			if a[i-1] != b[j-1] {
-				cost = min(prev, row[j], row[j-1]) + 1
-			}
-			prev, row[j] = row[j], cost
-		}
-	}
-	return row[len(b)]
 }
 
 // name is what the document's thing is called.

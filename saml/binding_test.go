@@ -126,6 +126,7 @@ func TestBinding(t *testing.T) {
 	for name, target := range map[string]string{
 		"SAML-BND-02 bytes after the end": query(base64.StdEncoding.EncodeToString(append(bytes.Clone(raw), 'x'))),
 		"SAML-BND-02 a second stream":     query(base64.StdEncoding.EncodeToString(append(bytes.Clone(raw), raw...))),
+		"SAML-BND-01 just too much":       redirect("<x>" + strings.Repeat(" ", 64<<10) + "</x>"),
 		"SAML-BND-02 cut off":             query(base64.StdEncoding.EncodeToString(raw[:len(raw)-1])),
 		"SAML-BND-02 zlib":                query(zlibbed),
 		"SAML-BND-02 gzip":                query(gzipped),

@@ -322,6 +322,7 @@ func TestRemarks(t *testing.T) {
 		"plain http on this machine":                     {sp("", "", key("", rsa)+at("http://localhost:8000/acs")), "", nil},
 		"plain http on 127.0.0.2":                        {sp("", "", key("", rsa)+at("http://127.0.0.2/acs")), "", nil},
 		"plain http on ::1":                              {sp("", "", key("", rsa)+at("http://[::1]/acs")), "", nil},
+		"plain http on an address in the network":        {sp("", "", key("", rsa)+at("http://192.168.1.2/acs")), "http-acs", nil},
 		"plain http on localhost.evil.example":           {sp("", "", key("", rsa)+at("http://localhost.evil.example/acs")), "http-acs", nil},
 		"space around an address":                        {sp("", "", key("", rsa)+at(" https://sp.example/acs\n")), "space-in-address", func(e saml.Entity) bool { return e.ACS[0].URL == "https://sp.example/acs" }},
 		"index that is none":                             {sp("", "", key("", rsa)+strings.Replace(postACS, `index="0"`, `index="x"`, 1)), "bad-index", func(e saml.Entity) bool { return e.ACS[0].Index == -1 }},

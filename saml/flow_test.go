@@ -237,7 +237,12 @@ func TestReplay(t *testing.T) {
 			if cc := a.res.Header.Get("Cache-Control"); cc != "no-store" {
 				t.Errorf("Cache-Control %q", cc)
 			}
-			w.local(t, b.get(back), "ReplayedAuthnRequest", "")
+			delete(b.cookies, "session") // nobody is asked to sign in for nothing
+			a = b.get(back)
+			w.local(t, a, "ReplayedAuthnRequest", "")
+			if m := startLink.FindStringSubmatch(a.body); m == nil || m[1] != startA {
+				t.Errorf("the page does not offer the start of the app: %v", m)
+			}
 		})
 		t.Run("the ID of another app is another", func(t *testing.T) {
 			other := w.request(spB)
@@ -286,15 +291,18 @@ func sweep(t testing.TB, st *store.Store) {
 // TestReplayRace: of 16 that bring one request, one wins.
 func TestReplayRace(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		for _, way := range []string{"at once", "continue"} {
+		for _, way := range []string{"at once", "continue", "launch"} {
 			q := w.request(spA)
 			var takers []func() *answer
 			b := w.at(w.ana())
 			back := ""
-			if way == "continue" {
+			switch way {
+			case "continue":
 				back = b.post("/saml/sso", posted(q.String())).location
-				b.get("/saml/continue?login=x") // so that the browser is marked
+			case "launch":
+				back = must(url.Parse(w.browser().get("/saml/launch/A").location)).Query().Get("back")
 			}
+			b.get("/saml/continue?login=x") // so that the browser is marked
 			for range 16 {
 				c := w.browser()
 				for k, v := range b.cookies {

@@ -65,6 +65,9 @@ func TestServiceProviders(t *testing.T) {
 				if err := validate(t, "protocol", doc); err != nil {
 					t.Errorf("%v\n%s", err, doc)
 				}
+				if bytes.Contains(doc, []byte(`Name="none"`)) {
+					t.Error("an attribute without values is sent")
+				}
 				for _, e := range []struct {
 					name   string
 					signed bool

@@ -345,7 +345,10 @@ func TestSignatureRefused(t *testing.T) {
 			if refusedEarlier(name) {
 				code = "InvalidAuthnRequest"
 			}
-			w.local(t, a, code, "")
+			ev := w.local(t, a, code, "")
+			if name == "app without a key" && !strings.Contains(ev.Reason, "add its signing certificate") {
+				t.Errorf("the admin is not told what to do: %s", ev.Reason)
+			}
 		})
 	}
 }

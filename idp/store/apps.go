@@ -38,14 +38,11 @@ func (a Apps) ConnectedByName(ctx context.Context, org, apiName string) (*idp.Co
 
 // ConnectedByClient is Connected by client_id.
 func (a Apps) ConnectedByClient(ctx context.Context, org, clientID string) (*idp.Connected, error) {
-	c, err := a.s.definitions.clients.Get(ctx, clientID)
+	id, err := a.s.definitions.clients.Get(ctx, clientID)
 	if err != nil {
 		return nil, err
 	}
-	if c.org != org { // a client belongs to one org, though its id is unique on the whole server
-		return nil, ErrNotFound
-	}
-	return a.Connected(ctx, org, c.app)
+	return a.Connected(ctx, org, id) // not found if it is another org's, though its id is unique on the whole server
 }
 
 // ConnectedByEntity returns the apps that carry the entity ID, blocked ones too; there may be several, or none.
@@ -262,15 +259,12 @@ func (s *Store) loadAppName(ctx context.Context, key string) (id string, err err
 	return id, err
 }
 
-// clientOwner is whose a client_id is.
-type clientOwner struct{ org, app string }
-
-func (s *Store) loadClient(ctx context.Context, id string) (c clientOwner, err error) {
-	if !storable(id) {
-		return c, ErrNotFound
+func (s *Store) loadClient(ctx context.Context, clientID string) (id string, err error) {
+	if !storable(clientID) {
+		return "", ErrNotFound
 	}
-	err = s.Read(ctx).QueryRow(`SELECT org, app FROM client WHERE id = $1`, id).Scan(&c.org, &c.app)
-	return c, err
+	err = s.Read(ctx).QueryRow(`SELECT app FROM client WHERE id = $1`, clientID).Scan(&id)
+	return id, err
 }
 
 func (s *Store) loadEntity(ctx context.Context, key string) ([]string, error) {

@@ -180,6 +180,10 @@ func (tx *Tx) DropApp(org, id string) error {
 	if err != nil {
 		return err
 	}
+	idOf := func(r Row) (id string, err error) {
+		err = r.Scan(&id)
+		return id, err
+	}
 	if err := tx.Gate(`DELETE FROM app WHERE org = $1 AND id = $2`, org, id); err != nil {
 		return err
 	}
@@ -188,8 +192,12 @@ func (tx *Tx) DropApp(org, id string) error {
 			return err
 		}
 	}
-	if i := c.Installation; i != nil && i.RunAs != "" {
-		if err := tx.dropServiceUser(org, i.RunAs, id); err != nil {
+	own, err := All(tx, idOf, `SELECT usr FROM member WHERE org = $1 AND kind = $2 AND ref = $3`, org, string(kindOfApp), id)
+	if err != nil {
+		return err
+	}
+	for _, usr := range own {
+		if err := tx.DropUser(org, usr); err != nil {
 			return err
 		}
 	}
@@ -198,10 +206,7 @@ func (tx *Tx) DropApp(org, id string) error {
 			return err
 		}
 	}
-	children, err := All(tx, func(r Row) (child string, err error) {
-		err = r.Scan(&child)
-		return child, err
-	}, `SELECT id FROM app WHERE org = $1 AND parent = $2`, org, id)
+	children, err := All(tx, idOf, `SELECT id FROM app WHERE org = $1 AND parent = $2`, org, id)
 	if err != nil {
 		return err
 	}
@@ -211,18 +216,6 @@ func (tx *Tx) DropApp(org, id string) error {
 		}
 	}
 	return tx.Changed(kindApp)
-}
-
-// dropServiceUser deletes the user that was made for the app, if usr is that.
-func (tx *Tx) dropServiceUser(org, usr, app string) error {
-	u, err := tx.User(org, usr)
-	if errors.Is(err, ErrNotFound) || err == nil && u.Parent != app {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return tx.DropUser(org, usr)
 }
 
 // PutInstallation installs an app, or replaces the policy by which it is installed. Whether it is blocked stays as it is.

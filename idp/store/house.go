@@ -30,7 +30,7 @@ type definitions struct {
 	named     Cached[*namedThings]     // by cacheKey(org, kind)
 	apps      Cached[*idp.Connected]   // by cacheKey(org, id)
 	appNames  Cached[string]           // ids by cacheKey(org, apiName)
-	clients   Cached[clientOwner]      // by client_id
+	clients   Cached[string]           // ids by client_id
 	entities  Cached[[]string]         // ids by cacheKey(org, entityID)
 	installed Cached[[]*idp.Connected] // all of an org, by org
 	rings     Cached[*keys.Ring]       // by cacheKey(org, use)

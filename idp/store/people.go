@@ -240,7 +240,13 @@ type membership struct {
 	ref  string
 }
 
+// kindOfApp as a membership is a service user's: the app that it was made for, and goes with.
+const kindOfApp idp.Kind = "App"
+
 func members(u *idp.User) (all []membership) {
+	if u.Parent != "" {
+		all = append(all, membership{kindOfApp, u.Parent})
+	}
 	if u.Profile != "" {
 		all = append(all, membership{idp.KindProfile, u.Profile})
 	}

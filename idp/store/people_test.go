@@ -83,6 +83,11 @@ func TestUserChanges(t *testing.T) {
 		if list, err := st.People().List(t.Context(), o.ID, store.UserFilter{Kind: idp.KindGroup, Ref: b.ID}); err != nil || len(list) != 1 {
 			t.Errorf("not in group b: %v, %v", list, err)
 		}
+		u.Email = "anna@example.com" // only that
+		write(t, st, func(tx *store.Tx) error { return tx.PutUser(u) })
+		if got, err := st.People().ByName(t.Context(), o.ID, "anna@example.com"); err != nil || got.ID != u.ID {
+			t.Errorf("by the new address: %v", err)
+		}
 		for i, f := range []func(tx *store.Tx) error{
 			func(tx *store.Tx) error { return tx.SetActive(o.ID, u.ID, false) },
 			func(tx *store.Tx) error { return tx.SetActive(o.ID, "nobody", true) },
@@ -255,6 +260,24 @@ func TestAddFirst(t *testing.T) {
 		list, err := st.People().List(t.Context(), o.ID, store.UserFilter{})
 		if won != 1 || err != nil || len(list) != 2 {
 			t.Errorf("%d winners, %d users, %v", won, len(list), err)
+		}
+	})
+}
+
+// Where there are people already, a link that is left opens nothing.
+func TestAddFirstAmongOthers(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		o := addOrg(t, st)
+		link, err := st.SignIn().AddSetupLink(t.Context(), o.ID, []byte("hash"), st.Now().Add(1e15))
+		if err != nil {
+			t.Fatal(err)
+		}
+		addUser(t, st, o.ID, "ana") // by the command line
+		err = st.Write(t.Context(), func(tx *store.Tx) error {
+			return tx.AddFirst(&idp.User{Org: o.ID, Username: "eve", Active: true}, link)
+		})
+		if !errors.Is(err, store.ErrGone) {
+			t.Errorf("a second first administrator: %v", err)
 		}
 	})
 }

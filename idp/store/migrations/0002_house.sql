@@ -44,7 +44,7 @@ CREATE TABLE login_name (       -- usernames and e-mail addresses are one namesp
 );
 CREATE INDEX login_name_usr ON login_name (org, usr);
 
-CREATE TABLE member (           -- the index of usr.doc: who has this profile, permission set, group
+CREATE TABLE member (           -- the index of usr.doc: who has this profile, permission set, group, or was made for this app
   org TEXT NOT NULL,
   kind TEXT NOT NULL,
   ref TEXT NOT NULL,            -- named.id

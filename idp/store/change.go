@@ -52,13 +52,16 @@ func (s *Store) readChanges(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, believeFor)
 	defer cancel()
 	n := map[string]int64{}
-	err := s.Read(ctx).Each(func(row Row) error {
-		var kind string
-		var v int64
-		err := row.Scan(&kind, &v)
-		n[kind] = v
-		return err
-	}, "SELECT kind, n FROM change")
+	err := s.db.present()
+	if err == nil {
+		err = s.Read(ctx).Each(func(row Row) error {
+			var kind string
+			var v int64
+			err := row.Scan(&kind, &v)
+			n[kind] = v
+			return err
+		}, "SELECT kind, n FROM change")
+	}
 
 	c := &s.changes
 	c.mu.Lock()

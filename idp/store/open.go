@@ -51,6 +51,8 @@ type database interface {
 	write(ctx context.Context, f func(*Tx) error) error
 	// migrate runs f in a transaction that no other process migrates beside. save makes a copy of the database as it is.
 	migrate(ctx context.Context, f func(s session, save func(version int64) error) error) error
+	// present tells if the database is still the one that was opened.
+	present() error
 	lockServe() (release func(), err error)
 	close() error
 }

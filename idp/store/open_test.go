@@ -205,7 +205,9 @@ func TestDatabaseVanishes(t *testing.T) {
 			if err := os.Rename(path, path+".moved"); err != nil {
 				t.Fatal(err)
 			}
-			if err := put(st, "while away"); !errors.Is(err, store.ErrNotReady) || !strings.Contains(err.Error(), "removed or replaced") {
+			if suffix == "" { // also while nothing is written
+				time.Sleep(500 * time.Millisecond)
+			} else if err := put(st, "while away"); !errors.Is(err, store.ErrNotReady) || !strings.Contains(err.Error(), "removed or replaced") {
 				t.Errorf("written while the file was away: %v", err)
 			}
 			var n int
@@ -219,6 +221,9 @@ func TestDatabaseVanishes(t *testing.T) {
 				time.Sleep(5500 * time.Millisecond)
 				if err := st.Ready(); !errors.Is(err, store.ErrNotReady) || !strings.Contains(err.Error(), "removed or replaced") {
 					t.Errorf("Ready: %v", err)
+				}
+				if err := put(st, "while away"); !errors.Is(err, store.ErrNotReady) {
+					t.Errorf("written while the file was away: %v", err)
 				}
 			}
 			if err := os.Rename(path+".moved", path); err != nil {

@@ -62,6 +62,7 @@ func NewBenefits(self string) (*Benefits, error) {
 	if err != nil {
 		return nil, err
 	}
+	sp.ServiceProvider.SignatureMethod = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256" // the library's default is SHA-1, which nobody should take
 	sp.RequestTracker, sp.Session = benefitRequests{b}, benefitSessions{b}
 	sp.OnError = b.failed
 	b.sp = sp

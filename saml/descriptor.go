@@ -116,10 +116,10 @@ func mdName(local string) xmlsec.Name { return xmlsec.Name{Space: nsMetadata, Lo
 func notMetadata(root *xmlsec.Element) error {
 	const want = "an EntityDescriptor or EntitiesDescriptor of " + nsMetadata
 	name := clip(root.Name.Local)
-	switch {
-	case root.Name.Space == nsMetadata:
+	switch root.Name.Space {
+	case nsMetadata:
 		return fmt.Errorf("the root element is %s, and must be %s", name, want)
-	case root.Name.Space == "":
+	case "":
 		return fmt.Errorf("the root element %s is in no namespace, and must be %s", name, want)
 	}
 	return fmt.Errorf("the root element %s is in the namespace %s, and must be %s", name, clip(root.Name.Space), want)

@@ -20,7 +20,6 @@ type refused struct {
 	target func(w *world) string
 	form   func(w *world) string // by POST instead
 	as     func(w *world) *person
-	key    string // the page's title
 }
 
 // get is a Redirect request of SP A with something altered.

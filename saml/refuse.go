@@ -58,7 +58,10 @@ func (h *Handler) refuse(j *judgement, f Refusal) (reference string) {
 func (h *Handler) page(j *judgement, key string, status int, f Refusal) {
 	p := templates.Problem{Sentence: key, Reference: h.refuse(j, f), Status: status}
 	if j.sp != nil {
-		p.App, p.Start = j.sp.Name, j.sp.Start
+		p.App = j.sp.Name
+		if status != http.StatusForbidden { // to begin again would end here again
+			p.Start = j.sp.Start
+		}
 	}
 	templates.Write(j.w, j.r, status, p)
 }

@@ -8,8 +8,10 @@
 //	/saml/continue          sso.go           the same request, once the person has brought what was missing
 //	/saml/launch/{app}      launch.go        Profiles §4.1.5
 //
-// The rungs that judge an AuthnRequest stand in ladder.go, the response is written in response.go, service-provider
-// metadata is read in descriptor.go.
+// binding.go reads what arrives, request.go what it asks, ladder.go and ladder_app.go hold the rungs that judge it, in
+// their order, with endpoint.go, certificate.go, nameid.go and authncontext.go for what they choose and compare. refuse.go
+// says where a no goes, response.go writes the yes. descriptor.go, descriptor_endpoints.go and descriptor_keys.go read
+// service-provider metadata.
 package saml
 
 import (

@@ -41,8 +41,17 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request, s *signin.Sign
 			h.fail(w, r, err)
 			return
 		}
+		scopes, err := h.SignIn.ScopeTexts(r, g.Scopes)
+		if err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		var labels []string
+		for _, s := range scopes {
+			labels = append(labels, s.Label)
+		}
 		p.Grants = append(p.Grants, templates.GrantRow{
-			ID: g.ID, App: c.App.Name, Scopes: g.Scopes, Since: g.Created, LastUsed: g.LastUsed,
+			ID: g.ID, App: c.App.Name, Scopes: labels, Since: g.Created, LastUsed: g.LastUsed,
 		})
 	}
 	templates.Write(w, r, http.StatusOK, p)

@@ -42,7 +42,7 @@ func (h *Handler) consentPage(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	scopes, err := h.scopeTexts(r, a.Scopes)
+	scopes, err := h.ScopeTexts(r, a.Scopes)
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -53,8 +53,8 @@ func (h *Handler) consentPage(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// scopeTexts finds the words a person reads for each scope: ours for the built-in ones, the org's own for the others.
-func (h *Handler) scopeTexts(r *http.Request, scopes []string) ([]templates.ScopeText, error) {
+// ScopeTexts finds the words a person reads for each scope: ours for the built-in ones, the org's own for the others.
+func (h *Handler) ScopeTexts(r *http.Request, scopes []string) ([]templates.ScopeText, error) {
 	var texts []templates.ScopeText
 	for _, name := range scopes {
 		if key := "scope." + name; templates.Has(key) {

@@ -3,7 +3,6 @@ package main
 import (
 	"io"
 	"net/netip"
-
 )
 
 type explainCmd struct {

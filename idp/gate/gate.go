@@ -11,6 +11,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -40,6 +42,14 @@ func (g Gate) person(r *http.Request, since time.Time) (*signin.Signed, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// unless keeps the protocols' own word for a store that can take no more now: they answer it with "try again".
+func unless(err, busy error) error {
+	if errors.Is(err, store.ErrBusy) || errors.Is(err, store.ErrNotReady) {
+		return fmt.Errorf("%w: %w", busy, err)
+	}
+	return err
 }
 
 // decide asks the one function that says who may use which app.

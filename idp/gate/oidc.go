@@ -21,7 +21,8 @@ type OIDC struct{ Gate }
 var _ oidc.Users = OIDC{}
 
 // Current answers for the person at the browser that sent r, as c may see them.
-func (g OIDC) Current(r *http.Request, c *oidc.Client, need oidc.Need) (*oidc.Subject, oidc.Missing, error) {
+func (g OIDC) Current(r *http.Request, c *oidc.Client, need oidc.Need) (_ *oidc.Subject, _ oidc.Missing, err error) {
+	defer func() { err = unless(err, oidc.ErrBusy) }()
 	ctx, org := r.Context(), idp.OrgOf(r.Context())
 	s, err := g.person(r, need.Since)
 	if err != nil {
@@ -102,7 +103,8 @@ func host(c *oidc.Client) string {
 }
 
 // Again answers for a person who is not here: may gr be used now, in this way?
-func (g OIDC) Again(ctx context.Context, c *oidc.Client, gr *oidc.Grant, use oidc.Use) (*oidc.Subject, error) {
+func (g OIDC) Again(ctx context.Context, c *oidc.Client, gr *oidc.Grant, use oidc.Use) (_ *oidc.Subject, err error) {
+	defer func() { err = unless(err, oidc.ErrBusy) }()
 	u, ok := gr.Holder.(*idp.User)
 	if !ok {
 		var err error
@@ -130,7 +132,8 @@ func (g OIDC) Again(ctx context.Context, c *oidc.Client, gr *oidc.Grant, use oid
 }
 
 // RunAs is the person c acts as by itself.
-func (g OIDC) RunAs(ctx context.Context, c *oidc.Client, scopes []string) (*oidc.Subject, error) {
+func (g OIDC) RunAs(ctx context.Context, c *oidc.Client, scopes []string) (_ *oidc.Subject, err error) {
+	defer func() { err = unless(err, oidc.ErrBusy) }()
 	org := idp.OrgOf(ctx)
 	no := func(why string) error {
 		return &oidc.Denied{Code: "unauthorized_client", Description: "the client may not act by itself", Event: "NoAccess", Reason: why}

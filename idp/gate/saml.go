@@ -16,7 +16,8 @@ type SAML struct{ Gate }
 var _ saml.Users = SAML{}
 
 // Current answers for the person at the browser that sent r, as sp may see them.
-func (g SAML) Current(r *http.Request, sp *saml.ServiceProvider, need saml.Need) (*saml.Subject, saml.Missing, error) {
+func (g SAML) Current(r *http.Request, sp *saml.ServiceProvider, need saml.Need) (_ *saml.Subject, _ saml.Missing, err error) {
+	defer func() { err = unless(err, saml.ErrBusy) }()
 	ctx, org := r.Context(), idp.OrgOf(r.Context())
 	s, err := g.person(r, need.Since)
 	if err != nil {

@@ -69,9 +69,13 @@ func (h *Handler) signedIn(next page) http.HandlerFunc {
 // fail writes the page for an error that is nobody's decision.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, key := http.StatusInternalServerError, "problem.internal"
-	if errors.Is(err, store.ErrBusy) {
+	switch {
+	case errors.Is(err, store.ErrBusy):
 		status, key = http.StatusServiceUnavailable, "problem.busy"
 		w.Header().Set("Retry-After", "2")
+	case errors.Is(err, store.ErrNotReady):
+		status, key = http.StatusServiceUnavailable, "problem.unavailable"
+		w.Header().Set("Retry-After", "10")
 	}
 	ref := h.Store.Events().Refuse(r.Context(), idp.Event{Org: idp.OrgOf(r.Context()).ID, Code: "InternalError", Reason: err.Error()})
 	templates.Write(w, r, status, templates.Problem{Title: key + ".title", Sentence: key + ".sentence", Reference: ref, Status: status})

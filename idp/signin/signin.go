@@ -81,9 +81,13 @@ func same(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
 // fail writes the page for an error that is nobody's decision: the store is busy or broken.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, title := http.StatusInternalServerError, "problem.internal"
-	if errors.Is(err, store.ErrBusy) {
+	switch {
+	case errors.Is(err, store.ErrBusy):
 		status, title = http.StatusServiceUnavailable, "problem.busy"
 		w.Header().Set("Retry-After", "2")
+	case errors.Is(err, store.ErrNotReady):
+		status, title = http.StatusServiceUnavailable, "problem.unavailable"
+		w.Header().Set("Retry-After", "10")
 	}
 	h.problem(w, r, status, title, "", "", err.Error())
 }
@@ -98,7 +102,7 @@ func (h *Handler) problem(w http.ResponseWriter, r *http.Request, status int, ke
 
 func codeOf(key string) string {
 	switch key {
-	case "problem.internal", "problem.busy":
+	case "problem.internal", "problem.busy", "problem.unavailable":
 		return "InternalError"
 	}
 	return "InvalidRequest"

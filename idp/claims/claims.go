@@ -8,19 +8,11 @@ package claims
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"sort"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/lanyard-sso/lanyard/idp"
 	"github.com/lanyard-sso/lanyard/idp/store"
 )
-
-// MaxGroups is how many groups an app is told of. Of a person in more it is told none, and an event says so: a part of the
-// truth would be another answer to "may they?".
-const MaxGroups = 200
 
 // person is a user with the names of what they belong to, looked up where they are asked for.
 type person struct {
@@ -30,18 +22,7 @@ type person struct {
 	app *idp.Connected
 }
 
-// Sources names every place a value can come from, for error messages; attributes.NAME stands for all of the user's own.
-var sources = []string{"userId", "username", "email", "givenName", "familyName", "name", "federationID", "groups", "profile", "permissionSets", "roles", "attributes.NAME"}
-
-// Source tells if name is a place that a value can come from, and if not, which there are.
-func Source(name string) (ok bool, known []string) {
-	if k, found := strings.CutPrefix(name, "attributes."); found && k != "" {
-		return true, nil
-	}
-	return slices.Contains(sources[:len(sources)-1], name), slices.Clone(sources)
-}
-
-// values returns what stands at a source; none is nil.
+// values returns what stands at a source (idp.Source); none is nil.
 func (p person) values(source string) ([]string, error) {
 	one := func(s string) []string {
 		if s == "" {
@@ -68,7 +49,7 @@ func (p person) values(source string) ([]string, error) {
 	case "federationID":
 		return clean(one(p.FederationID)), nil
 	case "roles":
-		return p.Roles, nil
+		return clean(p.Roles), nil
 	case "groups":
 		return p.names(idp.KindGroup, p.Groups)
 	case "permissionSets":
@@ -81,30 +62,16 @@ func (p person) values(source string) ([]string, error) {
 
 // names are the names of what the person belongs to, in one order.
 func (p person) names(kind idp.Kind, ids []string) ([]string, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	if kind == idp.KindGroup && len(ids) > MaxGroups {
-		p.st.Events().Refuse(p.ctx, idp.Event{Org: p.Org, Code: "TooManyGroups", User: p.ID, App: p.app.App.ID,
-			Reason: fmt.Sprintf("%s is in %d groups; at most %d are told, so none were", p.Username, len(ids), MaxGroups)})
-		return nil, nil
-	}
 	names, err := p.st.People().Names(p.ctx, p.Org, kind, ids)
-	if err != nil {
-		return nil, err
-	}
-	sort.Strings(names)
-	return clean(names), nil
+	return clean(names), err
 }
 
-// clean leaves out what no XML document can carry. Such values are refused on the way in; this is for those that came
-// another way.
+// clean leaves out what can not be sent as it is. Such values are refused on the way in; this is for those that came
+// another way. Nothing is replaced: that could make one value of two.
 func clean(values []string) []string {
 	var out []string
 	for _, v := range values {
-		if v != "" && utf8.ValidString(v) && !strings.ContainsFunc(v, func(r rune) bool {
-			return r < 0x20 && r != '\t' && r != '\n' || r == 0x7f || r == 0xfffe || r == 0xffff
-		}) {
+		if v != "" && idp.Text(v) {
 			out = append(out, v)
 		}
 	}

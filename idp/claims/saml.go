@@ -30,69 +30,70 @@ func SAML(ctx context.Context, st *store.Store, c *idp.Connected, u *idp.User, n
 func (p person) nameID(c *idp.Connected, need saml.Need) (saml.NameID, error) {
 	sp, source := c.App.SAML, c.App.Release.NameID
 	id := saml.NameID{Format: need.Format}
+	if need.Format == saml.FormatNone {
+		return id, nil
+	}
+	// Core §3.4.1.1: SPNameQualifier "specifies that the assertion subject's identifier be returned (or created) in the
+	// namespace of a service provider other than the requester". There is no such group here, and another's identifiers
+	// are nobody else's business.
+	if q := need.Policy.SPNameQualifier; q != "" && q != sp.EntityID {
+		return id, policy(fmt.Sprintf("the SPNameQualifier %q is not the app's own entity ID", q))
+	}
 	switch need.Format {
-	case saml.FormatNone:
-		return id, nil
-	case saml.FormatTransient:
-		id.Value, id.NameQualifier, id.SPNameQualifier = "_"+random(), p.issuer(), sp.EntityID
-		return id, nil
-	case saml.FormatPersistent:
-		return p.persistent(sp, need, source)
+	case saml.FormatPersistent, saml.FormatTransient:
+		org, err := p.st.Orgs().Org(p.ctx, p.Org)
+		if err != nil {
+			return id, err
+		}
+		id.NameQualifier, id.SPNameQualifier = org.EntityID, sp.EntityID
+		if sp.NameIDFormat != need.Format {
+			source = "" // it was meant for the app's own format: who asks for a pseudonym gets one
+		}
 	case saml.FormatEmail:
 		if source == "" {
 			source = "email"
 		}
-	default:
+	case saml.FormatUnspecified:
 		if source == "" {
 			source = "username"
 		}
-	}
-	values, err := p.values(source)
-	if err != nil {
-		return id, err
-	}
-	if len(values) == 0 {
-		return id, noValue(source)
-	}
-	id.Value = values[0]
-	return id, nil
-}
-
-// persistent is the pairwise identifier of the person towards this service provider (Core §8.3.7). A source of the
-// app's own choice replaces it.
-func (p person) persistent(sp *saml.ServiceProvider, need saml.Need, source string) (saml.NameID, error) {
-	id := saml.NameID{Format: need.Format, NameQualifier: p.issuer(), SPNameQualifier: sp.EntityID}
-	if q := need.Policy.SPNameQualifier; q != "" && q != sp.EntityID {
-		return id, policy(fmt.Sprintf("the SPNameQualifier %q is not the app's own entity ID", q))
-	}
-	if source != "" {
-		values, err := p.values(source)
-		if err == nil && len(values) == 0 {
-			err = noValue(source)
+	default:
+		if source == "" {
+			return id, policy(fmt.Sprintf("what to put into the format %q is not known: set nameID.source", need.Format))
 		}
+	}
+	switch {
+	case need.Format == saml.FormatTransient:
+		id.Value = "_" + random() // another one each time (Core §8.3.8)
+	case source != "":
+		values, err := p.values(source)
 		if err != nil {
 			return id, err
 		}
+		if len(values) == 0 {
+			return id, noValue(source)
+		}
 		id.Value = values[0]
-		return id, nil
+	default:
+		return p.persistent(id, need.Policy.Create)
 	}
-	create := ""
-	if need.Policy.Create {
-		create = random()
+	return id, nil
+}
+
+// persistent fills in the pairwise identifier of the person towards this service provider (Core §8.3.7), which is made at
+// the first time. Core §3.4.1.1, AllowCreate: false "constrains the identity provider to only issue an assertion to it if
+// an acceptable identifier for the principal has already been established".
+func (p person) persistent(id saml.NameID, create bool) (saml.NameID, error) {
+	fresh := ""
+	if create {
+		fresh = random()
 	}
-	value, err := p.st.People().PersistentID(p.ctx, p.Org, sp.EntityID, p.ID, create)
+	value, err := p.st.People().PersistentID(p.ctx, p.Org, id.SPNameQualifier, p.ID, fresh)
 	if errors.Is(err, store.ErrNotFound) {
 		return id, policy("AllowCreate is false, and the person has no persistent NameID for this app yet")
 	}
 	id.Value = value
 	return id, err
-}
-
-func (p person) issuer() string {
-	if o := idp.OrgOf(p.ctx); o != nil {
-		return o.EntityID
-	}
-	return ""
 }
 
 // random is 256 bits in lower-case base32.
@@ -111,8 +112,10 @@ func noValue(source string) *saml.Error {
 	if source == "federationID" {
 		code = "NoUserFedId"
 	}
-	return &saml.Error{Status: saml.StatusResponder, Sub: saml.StatusUnknownPrincipal, Code: code,
-		Reason: fmt.Sprintf("the NameID is to come from %s, and the person has none", source)}
+	return &saml.Error{
+		Status: saml.StatusResponder, Sub: saml.StatusUnknownPrincipal, Code: code,
+		Reason: fmt.Sprintf("the NameID is to come from %s, and the person has none", source),
+	}
 }
 
 // attributes are the default ones and those that the app was given. One of the app's own with the name of a default

@@ -20,6 +20,7 @@ func dead() []store.Dead {
 		{Table: "token", Key: "org, id", Where: "expires < $1"},
 		{Table: "grants", Key: "org, id", Where: "ends < $1"},
 		{Table: "session", Key: "org, id", Where: "expires < $1"},
+		{Table: "participant", Key: "org, session, app", Where: "at < $1 - 2592000000000"},
 		{Table: "link", Key: "org, id", Where: "expires < $1"},
 		{Table: "throttle", Key: "org, name", Where: "since < $1 - 86400000000"},
 		{Table: "browser", Key: "org, hash, usr", Where: "seen < $1 - 34560000000000"},

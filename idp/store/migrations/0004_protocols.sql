@@ -19,6 +19,7 @@ CREATE TABLE participant (      -- which apps got an assertion under a session
   at BIGINT NOT NULL,
   PRIMARY KEY (org, session, app)
 );
+CREATE INDEX participant_at ON participant (at);
 
 CREATE TABLE persistent_id (    -- pairwise persistent NameIDs; kept when the user is deleted, so none is ever given twice
   org TEXT NOT NULL,

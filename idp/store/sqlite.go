@@ -261,27 +261,24 @@ func (l *lite) migrate(ctx context.Context, f func(session, func(int64) error) e
 
 // copyTo writes the database as it was last committed to path.
 func (l *lite) copyTo(ctx context.Context, path string) error {
-	part := path + ".part"
-	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	// Not a reader: they are query_only. VACUUM INTO wants no file there, or an empty one.
+	// Not a reader: they are query_only.
 	c, err := l.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	if _, err = c.conn.ExecContext(ctx, "VACUUM INTO $1", part); err == nil {
-		err = f.Sync()
+	part := path + ".part"
+	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	// VACUUM INTO wants no file there, or an empty one, whose mode it keeps.
+	_, err = c.conn.ExecContext(ctx, "VACUUM INTO $1", part)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(part, path)
 	}
 	if err != nil {
-		_ = os.Remove(part)
-		return err
-	}
-	if err := os.Rename(part, path); err != nil {
-		return err
+		return errors.Join(err, os.Remove(part))
 	}
 	return syncFolder(filepath.Dir(path))
 }

@@ -119,12 +119,12 @@ func Empty(t testing.TB, kind string) string {
 }
 
 // liteTemplate is the file of a migrated database, made once a test binary.
-var liteTemplate = sync.OnceValues(func() ([]byte, error) {
+var liteTemplate = sync.OnceValues(func() (file []byte, err error) {
 	dir, err := os.MkdirTemp("", "lanyard-template")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	st, err := store.Open(context.Background(), store.Config{Dir: dir})
 	if err != nil {
 		return nil, err

@@ -34,6 +34,9 @@ type Options struct {
 // ErrDeclined says that Confirm said no; nothing was changed.
 var ErrDeclined = errors.New("nothing was changed")
 
+// errDry undoes what a dry run did to see whether it can be done.
+var errDry = errors.New("a dry run")
+
 // Apply makes the org what docs say: all of it in one step, or, on any fault, nothing.
 func (d *Declarer) Apply(ctx context.Context, org *idp.Org, docs []*Doc, o Options) (*Plan, error) {
 	a := &applying{Declarer: d, org: org, Options: o, plan: &Plan{Lines: []Line{}, Notes: []string{}}}
@@ -51,16 +54,18 @@ func (d *Declarer) Apply(ctx context.Context, org *idp.Org, docs []*Doc, o Optio
 			return nil, err
 		}
 	}
-	if o.DryRun || a.plan.Empty() {
+	if a.plan.Empty() {
 		return a.plan, nil
 	}
-	if a.plan.Delete > 0 && o.Confirm != nil {
+	if !o.DryRun && a.plan.Delete > 0 && o.Confirm != nil {
 		if ok, err := o.Confirm(a.plan); err != nil || !ok {
 			return a.plan, errors.Join(ErrDeclined, err)
 		}
 	}
-	if err := a.hash(ctx); err != nil {
-		return nil, err
+	if !o.DryRun {
+		if err := a.hash(ctx); err != nil {
+			return nil, err
+		}
 	}
 	err := d.Store.Write(ctx, func(tx *store.Tx) error {
 		for _, s := range a.steps {
@@ -68,9 +73,16 @@ func (d *Declarer) Apply(ctx context.Context, org *idp.Org, docs []*Doc, o Optio
 				return &stepError{s, err}
 			}
 		}
+		if o.DryRun {
+			return errDry
+		}
 		return nil
 	})
-	return a.plan, a.explain(err)
+	switch {
+	case err == nil, errors.Is(err, errDry):
+		return a.plan, nil
+	}
+	return nil, a.explain(err)
 }
 
 // applying is one Apply under way.
@@ -125,6 +137,10 @@ func (a *applying) explain(err error) error {
 		by := t.By
 		if by == "" {
 			by = "somebody else"
+		}
+		if t.What == "persistentID" {
+			s.p.fault("persistentIDs", "%q is taken by another user, or this user has another value already; neither ever changes (Core §8.3.7)", t.Value)
+			break
 		}
 		s.p.fault(t.What, "%q is taken by %s", t.Value, by)
 	default:

@@ -100,8 +100,11 @@ func (a *applying) app(ctx context.Context, p place, v *AppDoc, name string) err
 		return err
 	}
 	block := v.Policy != nil && isTrue(v.Policy.Blocked, false)
-	if put.Policy == nil {
+	switch i := put.Policy; {
+	case i == nil:
 		a.plan.note("App/%s is open to nobody: it has no policy", put.App.APIName)
+	case i.PermittedUsers == idp.AdminApproved && len(i.Profiles)+len(i.PermissionSets)+len(i.Groups)+len(i.Users) == 0:
+		a.plan.note("App/%s is open to nobody: its policy names nobody", put.App.APIName)
 	}
 	if old == nil {
 		a.plan.line("+", "App", put.App.APIName)
@@ -149,7 +152,7 @@ func (a *applying) changeApp(ctx context.Context, p place, v *AppDoc, old *idp.C
 	}
 	switch {
 	case block && !old.Blocked():
-		changes = append(changes, Change{"policy.blocked", "", "true"})
+		changes = append(changes, Change{"policy.blocked", "false", "true"})
 	case v.Policy != nil && v.Policy.Blocked != nil && !block && old.Blocked():
 		a.plan.note("App/%s stays blocked: a declaration does not unblock; run: lanyard app unblock %s", old.App.APIName, old.App.APIName)
 	}

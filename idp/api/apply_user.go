@@ -131,7 +131,7 @@ func (a *applying) password(p place, d *Password, u *idp.User) (isNew bool, err 
 			return false, nil
 		}
 	default:
-		if err := people.CheckPassword(u, d.Plain); err != nil {
+		if err := people.CheckPassword(d.Plain); err != nil {
 			p.fault("password.plain", "%s", err)
 			return false, nil
 		}

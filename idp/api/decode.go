@@ -83,7 +83,7 @@ func Decode(file string, r io.Reader) ([]*Doc, Faults) {
 			break
 		}
 		if err != nil {
-			return nil, append(faults, Fault{file, strings.TrimPrefix(err.Error(), "yaml: ")})
+			return nil, append(faults, syntax(file, b, err))
 		}
 		if len(n.Content) == 0 || n.Content[0].Tag == "!!null" {
 			continue // only comments between two ---
@@ -95,6 +95,22 @@ func Decode(file string, r io.Reader) ([]*Doc, Faults) {
 		}
 	}
 	return docs, faults
+}
+
+// syntax places what the YAML parser says at its line.
+func syntax(file string, b []byte, err error) Fault {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if n, rest, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": "); ok {
+		if _, err := strconv.Atoi(n); err == nil {
+			return Fault{file + ":" + n, "this is not YAML: " + rest}
+		}
+	}
+	if _, name, ok := strings.Cut(text, "unknown anchor '"); ok { // it comes without a line
+		name, _, _ = strings.Cut(name, "'")
+		before, _, _ := bytes.Cut(b, []byte("*"+name))
+		return Fault{file + ":" + strconv.Itoa(1+bytes.Count(before, []byte("\n"))), "aliases are not taken; write the value out, or quote a text that begins with *"}
+	}
+	return Fault{file, "this is not YAML: " + text}
 }
 
 func decodeDoc(file string, n *yaml.Node) (*Doc, Faults) {

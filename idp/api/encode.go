@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -177,8 +179,8 @@ func JSON(d any) (any, error) {
 }
 
 // flatten returns every key of a document with its value on one line, for comparing two of them.
-func flatten(d any) map[string]string {
-	flat := map[string]string{}
+func flatten(d any) map[string]*yaml.Node {
+	flat := map[string]*yaml.Node{}
 	if n := encode(reflect.ValueOf(d)); n != nil {
 		flattenNode(n, "", flat)
 	}
@@ -186,9 +188,9 @@ func flatten(d any) map[string]string {
 	return flat
 }
 
-func flattenNode(n *yaml.Node, path string, flat map[string]string) {
+func flattenNode(n *yaml.Node, path string, flat map[string]*yaml.Node) {
 	if n.Kind != yaml.MappingNode {
-		flat[path] = oneLine(n)
+		flat[path] = n
 		return
 	}
 	for i := 0; i < len(n.Content); i += 2 {
@@ -200,7 +202,19 @@ func flattenNode(n *yaml.Node, path string, flat map[string]string) {
 	}
 }
 
+// same tells if two values are one and the same, to the byte.
+func same(a, b *yaml.Node) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Kind == b.Kind && a.Value == b.Value && slices.EqualFunc(a.Content, b.Content, same)
+}
+
+// oneLine shows a value in a plan.
 func oneLine(n *yaml.Node) string {
+	if n == nil {
+		return ""
+	}
 	var parts []string
 	switch n.Kind {
 	case yaml.SequenceNode:
@@ -215,7 +229,7 @@ func oneLine(n *yaml.Node) string {
 		return "{" + strings.Join(parts, ", ") + "}"
 	}
 	const most = 120
-	s := strings.Join(strings.Fields(n.Value), " ")
+	s := strings.Join(strings.FieldsFunc(n.Value, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }), " ")
 	if r := []rune(s); len(r) > most {
 		s = string(r[:most]) + "…"
 	}

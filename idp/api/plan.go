@@ -94,6 +94,18 @@ func (p *Plan) note(format string, args ...any) {
 	p.Notes = append(p.Notes, fmt.Sprintf(format, args...))
 }
 
+// defaults is what an absent key means, where that is something; a plan says it.
+var defaults = map[string]string{
+	"active": "true", "emailVerified": "true", "type": "person",
+	"launcher.visible": "true", "launcher.order": "0",
+	"saml.sign.response": "true", "saml.sign.assertion": "true", "saml.requireSignedRequests": "false", "saml.authnContext": "lenient",
+	"saml.nameID.force": "false", "saml.allowHTTP": "false", "saml.validity": "5m", "saml.skew": "3m",
+	"oauth.type": "web", "oauth.requirePKCE": "auto", "oauth.introspect": "own", "oauth.rotateRefreshTokens": "auto",
+	"oauth.accessToken.lifetime": "1h", "oauth.idToken.lifetime": "1h", "oauth.idToken.claims": "requested",
+	"oauth.flows.authorizationCode": "false", "oauth.flows.refresh": "false", "oauth.flows.clientCredentials": "false",
+	"policy.blocked": "false",
+}
+
 // compare tells in which keys two documents of one thing differ.
 func compare(old, now any) []Change {
 	a, b := flatten(old), flatten(now)
@@ -106,9 +118,17 @@ func compare(old, now any) []Change {
 	}
 	var changes []Change
 	for k := range keys {
-		if a[k] != b[k] {
-			changes = append(changes, Change{k, a[k], b[k]})
+		if same(a[k], b[k]) {
+			continue
 		}
+		c := Change{k, oneLine(a[k]), oneLine(b[k])}
+		if a[k] == nil {
+			c.Old = defaults[k]
+		}
+		if b[k] == nil {
+			c.New = defaults[k]
+		}
+		changes = append(changes, c)
 	}
 	sort.Slice(changes, func(i, j int) bool { return changes[i].Key < changes[j].Key })
 	return changes

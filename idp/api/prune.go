@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/lanyard-sso/lanyard/idp"
 	"github.com/lanyard-sso/lanyard/idp/store"
@@ -31,7 +33,8 @@ func (a *applying) prune(ctx context.Context) error {
 	if err := a.pruneUsers(ctx); err != nil {
 		return err
 	}
-	for key, n := range a.named {
+	for _, key := range slices.Sorted(maps.Keys(a.named)) {
+		n := a.named[key]
 		if n.Set != a.Set || a.seen[key] {
 			continue
 		}

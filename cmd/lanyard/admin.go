@@ -74,6 +74,9 @@ func (c sessionListCmd) Run(g *globals) error {
 
 // userName is the username of an id, or the id where the user is gone.
 func (h *house) userName(id string) (string, error) {
+	if id == "" {
+		return "", nil
+	}
 	u, err := h.st.People().User(h.ctx, h.org.ID, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return id, nil

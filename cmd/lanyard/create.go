@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,10 +23,10 @@ type appCreateCmd struct {
 	OIDC        bool     `name:"oidc" help:"An OpenID Connect client."`
 	RedirectURI []string `name:"redirect-uri" sep:"none" help:"Where the client is answered; again for another." placeholder:"URI"`
 	Type        string   `enum:"web,native,browser" default:"web" help:"What the client is: web, native or browser."`
-	Scope       []string `help:"Scopes of the client." default:"openid,profile,email" placeholder:"NAME,…"`
+	Scope       []string `help:"Scopes of the client (default: openid,profile,email)." default:"openid,profile,email" placeholder:"NAME"`
 	StartURL    string   `help:"Where its tile leads." placeholder:"URL"`
 	Contact     string   `name:"contact-email" help:"Who looks after the app." placeholder:"EMAIL"`
-	Permit      []string `required:"" help:"Who may use it: everyone, group:G, profile:P, permissionSet:S, user:U or nobody." placeholder:"WHO,…"`
+	Permit      []string `required:"" help:"Who may use it: everyone, group:G, profile:P, permissionSet:S, user:U or nobody." placeholder:"WHO"`
 }
 
 func (appCreateCmd) Help() string {
@@ -63,6 +64,10 @@ func (c appCreateCmd) Run(g *globals) error {
 		return err
 	}
 	if p.Policy, err = h.apps.Permit(h.ctx, h.org.ID, c.Permit); err != nil {
+		var faults apps.Faults
+		if errors.As(err, &faults) {
+			return fmt.Errorf("--permit: %s", faults[0].Text)
+		}
 		return err
 	}
 	if err := h.apps.Create(h.ctx, p); err != nil {
@@ -86,7 +91,7 @@ func (c appCreateCmd) saml(g *globals, h *house, p *apps.Put) ([]saml.Remark, er
 	}
 	b, err := readMetadata(g, h, c.Metadata)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the metadata of %s: %w", c.Name, err)
 	}
 	d, err := saml.ReadMetadata(b, h.st.Now())
 	if err != nil {
@@ -118,7 +123,7 @@ func readMetadata(g *globals, h *house, from string) ([]byte, error) {
 	}
 	f, err := os.Open(from)
 	if err != nil {
-		return nil, err
+		return nil, noFile(from, err)
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, maxMetadata+1))

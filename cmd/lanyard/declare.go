@@ -73,7 +73,7 @@ func fail(g *globals, err error) error {
 		return err
 	}
 	for _, f := range faults {
-		fmt.Fprintln(g.err, f.Error())
+		fmt.Fprintln(g.err, printable(f.Error()))
 	}
 	return errSaid
 }
@@ -99,7 +99,7 @@ func readDocs(g *globals, files []string) (docs []*api.Doc, err error) {
 		for _, name := range names {
 			f, err := os.Open(name)
 			if err != nil {
-				return nil, err
+				return nil, noFile(name, err)
 			}
 			one(name, f)
 			_ = f.Close()
@@ -141,7 +141,7 @@ func ask(g *globals, question string) (bool, error) {
 
 type exportCmd struct {
 	storeFlags
-	Output string `short:"o" enum:"yaml,json" default:"yaml" help:"yaml or json."`
+	Output string `short:"o" enum:"yaml,json,table" default:"yaml" help:"yaml or json (table is yaml)."`
 	One    string `arg:"" optional:"" name:"kind/name" help:"Only this one, like App/Your_Benefits."`
 }
 

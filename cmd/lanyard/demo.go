@@ -21,17 +21,18 @@ import (
 )
 
 type demoCmd struct {
-	Listen  string `default:"127.0.0.1:8080" help:"Address of the identity provider; port 0 picks one." placeholder:"ADDR"`
-	Output  string `short:"o" enum:"table,json" default:"table" help:"How to print what to open: table or json."`
-	Verbose bool   `help:"Log every request on standard error."`
+	Listen string `default:"127.0.0.1:8080" help:"Address of the identity provider (default: 127.0.0.1:8080); port 0 picks one." placeholder:"ADDR"`
+	output
+	Verbose bool `help:"Log every request on standard error."`
 }
 
 func (demoCmd) Help() string {
 	return `Everything lives in a temporary folder that is removed at the end.
 
-Example:
+Examples:
 
-    lanyard demo`
+    lanyard demo
+    lanyard demo --listen 127.0.0.1:0 -o json`
 }
 
 //go:embed demo.yaml
@@ -212,8 +213,8 @@ func (s *stage) connect(ctx context.Context) error {
 // tell prints what to open and who to be.
 func (c demoCmd) tell(w io.Writer, h *house, s *stage) error {
 	users := []demoUser{{"ana", demoPassword, "may use all three apps, and is an administrator"}, {"ben", demoPassword, "may not use Your Benefits"}}
-	if c.Output == "json" {
-		return output{"json"}.print(w, map[string]any{"url": h.org.URL, "apps": s.apps, "users": users}, nil)
+	if c.Output != "table" {
+		return c.print(w, map[string]any{"url": h.org.URL, "apps": s.apps, "users": users}, nil)
 	}
 	rows := [][]string{{"Lanyard", h.org.URL}}
 	for _, a := range s.apps {

@@ -25,12 +25,12 @@ import (
 
 // storeFlags is what every command needs that opens the database.
 type storeFlags struct {
-	Database      string         `help:"Database: sqlite:PATH or postgres://USER@HOST/NAME. Default: sqlite:DATA/lanyard.db." placeholder:"DSN"`
-	DatabaseFile  string         `help:"File that holds --database." placeholder:"FILE"`
-	Data          string         `default:"lanyard-data" help:"Data folder." placeholder:"DIR"`
-	MasterKeyFile string         `help:"File that holds the key that seals secrets in the database, 32 bytes in base64 or hex; or the key itself in $LANYARD_MASTER_KEY. Made by itself with SQLite (DATA/master.key)." placeholder:"FILE"`
-	URL           string         `help:"Public address, like https://sso.example.com. Default: what the org has written down." placeholder:"URL"`
-	AllowFetch    []netip.Prefix `help:"Private addresses that documents may be fetched from." placeholder:"CIDR,…"`
+	Database      string `help:"Database: sqlite:PATH or postgres://USER@HOST/NAME. Default: sqlite:DATA/lanyard.db." placeholder:"DSN"`
+	DatabaseFile  string `help:"File that holds --database." placeholder:"FILE"`
+	Data          string `default:"lanyard-data" help:"Data folder (default: ./lanyard-data)." placeholder:"DIR"`
+	MasterKeyFile string `help:"File that holds the key that seals secrets in the database, 32 bytes in base64 or hex; or the key itself in $LANYARD_MASTER_KEY. Made by itself with SQLite (DATA/master.key)." placeholder:"FILE"`
+	URL           string `help:"Public address, like https://sso.example.com. Default: what the org has written down." placeholder:"URL"`
+	AllowFetch    []cidr `help:"Private addresses that documents may be fetched from." placeholder:"CIDR"`
 }
 
 // house is the opened database with the operations on it.
@@ -47,7 +47,44 @@ type house struct {
 
 // open opens the house for a command. Close it.
 func (f storeFlags) open(g *globals) (*house, error) {
-	return f.openWith(g.ctx, slog.New(slog.DiscardHandler))
+	h, err := f.openWith(g.ctx, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	if given := strings.TrimSuffix(f.URL, "/"); given != "" && given != h.org.URL {
+		h.close()
+		return nil, h.elsewhere(given)
+	}
+	return h, nil
+}
+
+// elsewhere refuses a public address that is not the org's.
+func (h *house) elsewhere(given string) error {
+	return fmt.Errorf("the org's address is %s, not %s; to move it, run: lanyard org move %s (its issuer and entity ID stay)", h.org.URL, given, given)
+}
+
+// cidr is an address or a range of addresses.
+type cidr netip.Prefix
+
+func (c *cidr) UnmarshalText(b []byte) error {
+	if a, err := netip.ParseAddr(string(b)); err == nil && a.Zone() == "" {
+		*c = cidr(netip.PrefixFrom(a, a.BitLen()))
+		return nil
+	}
+	p, err := netip.ParsePrefix(string(b))
+	if err != nil {
+		return fmt.Errorf("%q is no address or range like 10.0.0.0/8 or fd00::/8", b)
+	}
+	*c = cidr(p.Masked())
+	return nil
+}
+
+func prefixes(list []cidr) []netip.Prefix {
+	all := make([]netip.Prefix, len(list))
+	for i, c := range list {
+		all[i] = netip.Prefix(c)
+	}
+	return all
 }
 
 func (f storeFlags) openWith(ctx context.Context, log *slog.Logger) (h *house, err error) {
@@ -83,7 +120,7 @@ func (f storeFlags) openWith(ctx context.Context, log *slog.Logger) (h *house, e
 	}
 	h = &house{
 		ctx: ctx, st: st, sealer: sealer, people: people.New(st), apps: &apps.Apps{Store: st, Sample: server.Sample(st)},
-		fetcher: server.NewFetcher(f.AllowFetch), dir: f.Data,
+		fetcher: server.NewFetcher(prefixes(f.AllowFetch)), dir: f.Data,
 	}
 	return h, h.findOrg(f.URL)
 }
@@ -92,7 +129,7 @@ func (f storeFlags) openWith(ctx context.Context, log *slog.Logger) (h *house, e
 // comes before the first start leaves them open.
 func (h *house) findOrg(address string) error {
 	if err := checkURL(address); err != nil {
-		return err
+		return fmt.Errorf("--url %w", err)
 	}
 	org, err := h.st.Orgs().Default(h.ctx)
 	if errors.Is(err, store.ErrNotFound) {
@@ -155,11 +192,11 @@ func checkURL(s string) error {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http":
-		return fmt.Errorf("--url %q is no address like https://sso.example.com", s)
+		return fmt.Errorf("%q is no address like https://sso.example.com", s)
 	case strings.Trim(u.Path, "/") != "":
-		return fmt.Errorf("--url %q: a path in the public address is not supported yet", s)
+		return fmt.Errorf("%q: a path in the public address is not supported yet", s)
 	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return fmt.Errorf("--url %q: over plain http, passwords and tokens can be read on their way; use https (only addresses of this machine may be http)", s)
+		return fmt.Errorf("%q: over plain http, passwords and tokens can be read on their way; use https (only addresses of this machine may be http)", s)
 	}
 	return nil
 }
@@ -181,7 +218,15 @@ func fromFile(value, file string) (string, error) {
 		return "", fmt.Errorf("say the value or the file %s that holds it, not both", file)
 	}
 	b, err := os.ReadFile(file)
-	return strings.TrimSpace(string(b)), err
+	return strings.TrimSpace(string(b)), noFile(file, err)
+}
+
+// noFile says in plain words that a file is not there.
+func noFile(file string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no file %s", file)
+	}
+	return err
 }
 
 // master finds the master key. With SQLite it is made once, beside a new database; where the database is older than the
@@ -195,7 +240,11 @@ func (f storeFlags) master(dsn string) ([]byte, error) {
 		return keys.ParseMaster(text)
 	}
 	path, isLite := strings.CutPrefix(dsn, "sqlite:")
-	if !isLite {
+	switch {
+	case isLite:
+	case !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://"):
+		return nil, errors.New("a database is named sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME")
+	default:
 		return nil, errors.New("with PostgreSQL the master key comes from LANYARD_MASTER_KEY or LANYARD_MASTER_KEY_FILE; make one with: head -c 32 /dev/urandom | base64")
 	}
 	file := filepath.Join(f.Data, "master.key")

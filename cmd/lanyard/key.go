@@ -109,7 +109,7 @@ func (c keyRotateCmd) Run(g *globals) error {
 	_, err = h.st.Keys().Rotate(h.ctx, h.org, keys.Use(c.Use), c.Force)
 	var soon *keys.TooSoon
 	if errors.As(err, &soon) {
-		return fmt.Errorf("the next key has not been announced for 24 hours: wait %s more, or say --force if clients may meet a key they have not seen", soon.Wait.Round(time.Minute))
+		return fmt.Errorf("the next key has not been announced for 24 hours: wait %s more, or say --force if apps may meet a key they have not seen", strings.TrimSuffix(soon.Wait.Round(time.Minute).String(), "0s"))
 	}
 	if err != nil {
 		return err

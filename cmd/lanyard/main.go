@@ -51,11 +51,12 @@ type cli struct {
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
-type versionCmd struct{}
+type versionCmd struct{ output }
 
-func (versionCmd) Run(g *globals) error {
-	_, err := fmt.Fprintln(g.out, "lanyard "+version)
-	return err
+func (versionCmd) Help() string { return "Example:\n\n    lanyard version" }
+
+func (c versionCmd) Run(g *globals) error {
+	return c.print(g.out, map[string]string{"version": version}, func(w io.Writer) { fmt.Fprintln(w, "lanyard "+version) })
 }
 
 // globals is what every command is given.
@@ -118,7 +119,9 @@ func run(args []string, g *globals) (code int) {
 			return misused(g, err, k)
 		}
 		if !errors.Is(err, errSaid) {
-			fmt.Fprintf(g.err, "lanyard: %s\n", trim(err))
+			for _, line := range strings.Split(trim(err), "\n") {
+				fmt.Fprintf(g.err, "lanyard: %s\n", printable(line))
+			}
 		}
 		return 1
 	}
@@ -175,16 +178,24 @@ func (c configFile) Validate(app *kong.Application) error {
 		}
 	}
 	walk(app.Node)
-	for k := range c {
+	for k, v := range c {
 		if !known[k] {
 			return fmt.Errorf("the config file: unknown key %q", k)
+		}
+		if _, ok := v.(map[string]any); ok || v == nil {
+			return fmt.Errorf("the config file: %s must be a value or a list of values", k)
 		}
 	}
 	return nil
 }
 
-// Resolve gives a flag the file's value.
+// Resolve gives a flag the file's value, where neither the command line nor the environment has one.
 func (c configFile) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	for _, name := range flag.Envs {
+		if _, ok := os.LookupEnv(name); ok {
+			return nil, nil
+		}
+	}
 	v, ok := c[flag.Name]
 	if !ok {
 		return nil, nil

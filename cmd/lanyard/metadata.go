@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -22,8 +21,8 @@ type metadataCmd struct {
 
 type metadataLintCmd struct {
 	output
-	AllowFetch []netip.Prefix `help:"Private addresses that may be fetched from." placeholder:"CIDR,…"`
-	From       string         `arg:"" name:"file|url" help:"File, URL, or - for standard input."`
+	AllowFetch []cidr `help:"Private addresses that may be fetched from." placeholder:"CIDR"`
+	From       string `arg:"" name:"file|url" help:"File, URL, or - for standard input."`
 }
 
 func (metadataLintCmd) Help() string {
@@ -36,7 +35,7 @@ Examples:
 }
 
 func (c metadataLintCmd) Run(g *globals) error {
-	b, err := readMetadata(g, &house{fetcher: server.NewFetcher(c.AllowFetch)}, c.From)
+	b, err := readMetadata(g, &house{ctx: g.ctx, fetcher: server.NewFetcher(prefixes(c.AllowFetch))}, c.From)
 	if err != nil {
 		return err
 	}

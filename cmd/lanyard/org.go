@@ -52,6 +52,7 @@ func (c orgMoveCmd) Run(g *globals) error {
 	if err := checkURL(c.To); err != nil {
 		return usage{err}
 	}
+	c.URL = "" // where LANYARD_URL says the new address already
 	h, err := c.open(g)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -60,6 +61,11 @@ func columns(w io.Writer, headings []string, rows [][]string, empty string) {
 		return
 	}
 	all := append([][]string{headings}, rows...)
+	for _, r := range rows {
+		for i := range r {
+			r[i] = printable(r[i])
+		}
+	}
 	widths := make([]int, len(headings))
 	for _, r := range all {
 		for i, c := range r {
@@ -88,9 +94,20 @@ func facts(w io.Writer, pairs ...string) {
 	}
 	for i := 0; i < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			fmt.Fprintf(w, "%-*s  %s\n", wide, pairs[i], pairs[i+1])
+			fmt.Fprintf(w, "%-*s  %s\n", wide, printable(pairs[i]), printable(pairs[i+1]))
 		}
 	}
+}
+
+// printable writes out what is no printable character, so that nothing that others sent moves the cursor, colours the
+// terminal or turns a line around.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, s)
 }
 
 // when writes a moment to the second; never for none.

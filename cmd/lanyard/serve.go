@@ -19,10 +19,10 @@ import (
 
 type serveCmd struct {
 	storeFlags
-	Listen         string         `default:"127.0.0.1:8080" help:"Address to listen at; port 0 picks one." placeholder:"ADDR"`
-	TLSCert        string         `name:"tls-cert" help:"Certificate (PEM, with its chain)." placeholder:"FILE"`
-	TLSKey         string         `name:"tls-key" help:"Private key of the certificate (PEM)." placeholder:"FILE"`
-	TrustedProxies []netip.Prefix `help:"Proxies whose X-Forwarded-For is believed." placeholder:"CIDR,…"`
+	Listen         string `default:"127.0.0.1:8080" help:"Address to listen at (default: 127.0.0.1:8080); port 0 picks one." placeholder:"ADDR"`
+	TLSCert        string `name:"tls-cert" help:"Certificate (PEM, with its chain)." placeholder:"FILE"`
+	TLSKey         string `name:"tls-key" help:"Private key of the certificate (PEM)." placeholder:"FILE"`
+	TrustedProxies []cidr `help:"Proxies whose X-Forwarded-For is believed." placeholder:"CIDR"`
 }
 
 func (serveCmd) Help() string {
@@ -62,14 +62,14 @@ func (c serveCmd) Run(g *globals) error {
 	}
 	defer h.close()
 	if given != "" && given != h.org.URL {
-		return fmt.Errorf("the org's address is %s, not %s; to move it, run: lanyard org move %s (its issuer and entity ID stay)", h.org.URL, given, given)
+		return h.elsewhere(given)
 	}
 	release, err := h.st.LockServe()
 	if err != nil {
 		return err
 	}
 	defer release()
-	return h.serve(ctx, g, l, c.TrustedProxies, log, func() {
+	return h.serve(ctx, g, l, prefixes(c.TrustedProxies), log, func() {
 		fmt.Fprintf(g.out, "lanyard: serving %s\n", at)
 	})
 }

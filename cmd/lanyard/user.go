@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -145,8 +148,8 @@ func (o output) show(g *globals, h *house, u *idp.User) error {
 		facts(w, "Username", v.Username, "Email", v.Email, "Name", v.Name, "ID", v.ID, "Type", v.Type, "Active", yes(v.Active), "Password", yes(v.HasPassword),
 			"Profile", v.Profile, "Permission sets", strings.Join(v.PermissionSets, ", "), "Groups", strings.Join(v.Groups, ", "),
 			"Roles", strings.Join(v.Roles, ", "), "Created", when(v.Created))
-		for k, values := range v.Attributes {
-			facts(w, "Attribute "+k, strings.Join(values, ", "))
+		for _, k := range slices.Sorted(maps.Keys(v.Attributes)) {
+			facts(w, "Attribute "+k, strings.Join(v.Attributes[k], ", "))
 		}
 	})
 }
@@ -158,7 +161,7 @@ type userCreateCmd struct {
 	Email        string   `help:"E-mail address."`
 	GivenName    string   `help:"Given name."`
 	FamilyName   string   `help:"Family name."`
-	Group        []string `help:"Groups." placeholder:"NAME,…"`
+	Group        []string `help:"Groups." placeholder:"NAME"`
 	Admin        bool     `help:"An administrator of this house."`
 	Service      bool     `help:"A service, which can not sign in."`
 	PasswordFile string   `help:"File that holds the password; - for standard input. Without it, there is none." placeholder:"FILE"`
@@ -207,7 +210,8 @@ func (c userCreateCmd) password(g *globals) (string, error) {
 		b, err := io.ReadAll(io.LimitReader(g.in, 8192))
 		return strings.TrimRight(string(b), "\r\n"), err
 	}
-	return fromFile("", c.PasswordFile)
+	b, err := os.ReadFile(c.PasswordFile)
+	return strings.TrimRight(string(b), "\r\n"), noFile(c.PasswordFile, err)
 }
 
 // taken says who has a name already.

@@ -181,7 +181,7 @@ func (r *refs) buildSAML(ctx context.Context, p place, d *SAMLDoc, a *idp.App, r
 		}
 		b, err := read(ctx, d.Metadata, p.doc.File)
 		if err != nil {
-			p.fault("saml.metadata", "%s", err)
+			p.fault("saml.metadata", "of app %s: %s", p.doc.name(), err)
 			return nil
 		}
 		file, err := saml.ReadMetadata(b, now)

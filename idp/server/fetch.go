@@ -63,7 +63,7 @@ func (f *Fetcher) Get(ctx context.Context, rawURL string, most int64) ([]byte, e
 	res, err := f.client.Do(req)
 	if err != nil {
 		if errors.Is(err, ssrf.ErrProhibitedIP) {
-			return nil, fmt.Errorf("%s is at a private address; if that is meant, start with --allow-fetch and that address or range: %w", u.Host, err)
+			return nil, private(u.Host, err)
 		}
 		return nil, err
 	}
@@ -79,6 +79,18 @@ func (f *Fetcher) Get(ctx context.Context, rawURL string, most int64) ([]byte, e
 		return nil, fmt.Errorf("%s is larger than %d bytes", rawURL, most)
 	}
 	return b, nil
+}
+
+// private says which address may not be fetched from, and what to give to allow it.
+func private(host string, err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Addr != nil {
+		if at, perr := netip.ParseAddrPort(op.Addr.String()); perr == nil {
+			ip := at.Addr().Unmap().WithZone("")
+			return fmt.Errorf("%s is at the private address %s; if that is meant, allow it with --allow-fetch %s", host, ip, netip.PrefixFrom(ip, ip.BitLen()))
+		}
+	}
+	return fmt.Errorf("%s is at a private address; if that is meant, allow it with --allow-fetch and its range: %w", host, err)
 }
 
 func webAddress(u *url.URL) error {

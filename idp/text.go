@@ -20,9 +20,14 @@ func Text(s string) bool {
 }
 
 // EmailAddress tells if s is an e-mail address in its plainest form: local@domain, without a name, quotes, comments, a
-// second @, or characters that look like others.
+// second @, or characters that are not seen or look like others. The domain is written in ASCII (xn--…), so that there is
+// one way to write it.
 func EmailAddress(s string) bool {
 	if len(s) > 254 || !Text(s) || strings.Count(s, "@") != 1 || strings.ContainsAny(s, "<>\"(),;: ") || norm.NFKC.String(s) != s {
+		return false
+	}
+	_, domain, _ := strings.Cut(s, "@")
+	if strings.ContainsFunc(domain, func(r rune) bool { return r > unicode.MaxASCII }) || strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Cf, r) }) {
 		return false
 	}
 	a, err := mail.ParseAddress(s)

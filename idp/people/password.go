@@ -19,6 +19,8 @@ import (
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/crypto/scrypt"
+
+	"github.com/lanyard-sso/lanyard/idp/store"
 )
 
 // What a password of ours costs: argon2id with 19 MiB, two passes, one lane (OWASP Password Storage).
@@ -29,7 +31,7 @@ const (
 	keyLen = 32
 )
 
-// Lengths of a password, in bytes. Only the length and the most guessed ones are ruled out; what it is made of is free.
+// Lengths of a password: in characters at least, in bytes at most.
 const (
 	minPassword = 8
 	maxPassword = 1024
@@ -82,7 +84,15 @@ func (p *People) Check(ctx context.Context, phc, password string) (ok bool, reha
 	return ok, rehash, nil
 }
 
+// waiting is how many may wait for each core: about five seconds. Those above are told to come again.
+const waiting = 64
+
 func (p *People) slot(ctx context.Context) (release func(), err error) {
+	if p.wait.Add(1) > int64(waiting*cap(p.slots)) {
+		p.wait.Add(-1)
+		return nil, store.ErrBusy
+	}
+	defer p.wait.Add(-1)
 	select {
 	case p.slots <- struct{}{}:
 		return func() { <-p.slots }, nil
@@ -137,8 +147,8 @@ func parseArgon2(phc string) (verifier, error) {
 		return verifier{}, err
 	}
 	m, t, l := n[0], n[1], n[2]
-	if m < 8*l || m > 256<<10 || t < 1 || t > 16 || l < 1 || l > 16 {
-		return verifier{}, errors.New("the argon2id cost is out of range (at most 256 MiB, 16 passes, 16 lanes)")
+	if l < 1 || l > 16 || m < 8*l || m > 256<<10 || t < 1 || t > 64 || m*t > 512<<10 {
+		return verifier{}, errors.New("the argon2id cost is out of range (at most 16 lanes, 256 MiB, and 512 MiB over all passes)")
 	}
 	salt, key, err := saltAndKey(f[4], f[5])
 	if err != nil {
@@ -158,8 +168,10 @@ func parseBcrypt(phc string) (verifier, error) {
 		return verifier{}, errors.New("the bcrypt hash can not be read, or costs more than 14")
 	}
 	return verifier{check: func(pw []byte) bool {
-		if len(pw) > 72 {
-			pw = pw[:72] // as every bcrypt did that made such a hash; ours is made over the whole password
+		// bcrypt sees 72 bytes, and reads a password up to a NUL over and over: other passwords would be right too. Who has
+		// such a one needs a new one.
+		if len(pw) > 72 || bytes.IndexByte(pw, 0) >= 0 {
+			return false
 		}
 		return bcrypt.CompareHashAndPassword([]byte(phc), pw) == nil
 	}}, nil
@@ -174,8 +186,8 @@ func parseScrypt(phc string) (verifier, error) {
 	if err != nil {
 		return verifier{}, err
 	}
-	if n[0] < 1 || n[0] > 18 || n[1] < 1 || n[1] > 16 || n[2] < 1 || n[2] > 4 || (1<<n[0])*n[1]*128 > 256<<20 {
-		return verifier{}, errors.New("the scrypt cost is out of range (at most 256 MiB)")
+	if n[0] < 1 || n[0] > 18 || n[1] < 1 || n[1] > 16 || n[2] < 1 || n[2] > 4 || (1<<n[0])*n[1]*n[2] > 1<<21 {
+		return verifier{}, errors.New("the scrypt cost is out of range (at most 256 MiB, once)")
 	}
 	salt, key, err := saltAndKey(f[3], f[4])
 	if err != nil {
@@ -206,8 +218,8 @@ func parsePBKDF2(kind, rest string) (verifier, error) {
 	}
 	rounds, _, _ := strings.Cut(strings.TrimPrefix(f[0], "i="), ",")
 	n, err := strconv.Atoi(rounds)
-	if err != nil || n < 1 || n > 5_000_000 {
-		return verifier{}, errors.New("the PBKDF2 rounds are out of range (at most 5,000,000)")
+	if err != nil || n < 1 || n > 2_000_000 {
+		return verifier{}, errors.New("the PBKDF2 rounds are out of range (at most 2,000,000)")
 	}
 	salt, key, err := saltAndKey(strings.ReplaceAll(f[1], ".", "+"), strings.ReplaceAll(f[2], ".", "+"))
 	if err != nil {

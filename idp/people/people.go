@@ -3,6 +3,7 @@
 //
 //	people.go     what is done to a user
 //	check.go      what a username, an e-mail address and a password may be
+//	guess.go      which passwords are guessed first
 //	password.go   how passwords are kept and compared
 //
 // What takes a *store.Tx is a part of somebody else's step; the rest are steps of their own.
@@ -12,6 +13,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"sync/atomic"
 
 	"github.com/lanyard-sso/lanyard/idp"
 	"github.com/lanyard-sso/lanyard/idp/store"
@@ -22,6 +24,7 @@ type People struct {
 	Store *store.Store
 
 	slots chan struct{} // one for each core: hashing takes memory and time
+	wait  atomic.Int64  // how many wait for one
 }
 
 // New returns the operations on the users in st.
@@ -65,12 +68,20 @@ func (p *People) newPassword(ctx context.Context, u *idp.User, password string) 
 	if password == "" {
 		return nil
 	}
-	if err := CheckPassword(u, password); err != nil {
+	if err := p.check(ctx, u, password); err != nil {
 		return err
 	}
 	phc, err := p.Hash(ctx, password)
 	u.Password = phc
 	return err
+}
+
+func (p *People) check(ctx context.Context, u *idp.User, password string) error {
+	o, err := p.Store.Orgs().Org(ctx, u.Org)
+	if err != nil {
+		return err
+	}
+	return checkChosen(o, u, password)
 }
 
 // Add is Create within a step, with u.Password set already.
@@ -97,7 +108,7 @@ func (p *People) Change(ctx context.Context, tx *store.Tx, u *idp.User, what str
 
 // SetPassword gives a user another password. Sessions and grants live on: whoever asks ends those that must.
 func (p *People) SetPassword(ctx context.Context, u *idp.User, password string) error {
-	if err := CheckPassword(u, password); err != nil {
+	if err := p.check(ctx, u, password); err != nil {
 		return err
 	}
 	phc, err := p.Hash(ctx, password)

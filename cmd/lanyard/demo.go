@@ -67,12 +67,15 @@ func (c demoCmd) Run(g *globals) error {
 	}
 	ctx, stop := context.WithCancel(g.ctx)
 	defer stop()
-	flags := storeFlags{Data: dir, Database: "sqlite:" + filepath.Join(dir, "lanyard.db"), URL: l.address()}
+	flags := storeFlags{Data: dir, Database: "sqlite:" + filepath.Join(dir, "lanyard.db")}
 	h, err := flags.openWith(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer h.close()
+	if err := h.findOrg(l.address(), ""); err != nil {
+		return err
+	}
 	s, err := openStage(h)
 	if err != nil {
 		return err
@@ -87,7 +90,11 @@ func (c demoCmd) Run(g *globals) error {
 	failed := make(chan error, 1)
 	up := make(chan struct{})
 	serving.Go(func() { failed <- h.serve(ctx, g, l, nil, log, func() { close(up) }) })
-	<-up
+	select {
+	case <-up:
+	case err := <-failed:
+		return err
+	}
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
@@ -110,7 +117,6 @@ type stage struct {
 	orders   *demo.Orders
 	apps     []demoApp
 	servers  []*http.Server
-	gateway  struct{ id, secret string }
 }
 
 func openStage(h *house) (*stage, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -51,16 +52,11 @@ func (f storeFlags) open(g *globals) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
-	if given := strings.TrimSuffix(f.URL, "/"); given != "" && given != h.org.URL {
+	if err := h.findOrg(f.URL, ""); err != nil {
 		h.close()
-		return nil, h.elsewhere(given)
+		return nil, err
 	}
 	return h, nil
-}
-
-// elsewhere refuses a public address that is not the org's.
-func (h *house) elsewhere(given string) error {
-	return fmt.Errorf("the org's address is %s, not %s; to move it, run: lanyard org move %s (its issuer and entity ID stay)", h.org.URL, given, given)
 }
 
 // cidr is an address or a range of addresses.
@@ -87,6 +83,7 @@ func prefixes(list []cidr) []netip.Prefix {
 	return all
 }
 
+// openWith opens the database and holds it to its master key; the org is not looked for yet.
 func (f storeFlags) openWith(ctx context.Context, log *slog.Logger) (h *house, err error) {
 	dsn, err := fromFile(f.Database, f.DatabaseFile)
 	if err != nil {
@@ -118,19 +115,21 @@ func (f storeFlags) openWith(ctx context.Context, log *slog.Logger) (h *house, e
 	} else if err != nil {
 		return nil, err
 	}
-	h = &house{
+	return &house{
 		ctx: ctx, st: st, sealer: sealer, people: people.New(st), apps: &apps.Apps{Store: st, Sample: server.Sample(st)},
 		fetcher: server.NewFetcher(prefixes(f.AllowFetch)), dir: f.Data,
-	}
-	return h, h.findOrg(f.URL)
+	}, nil
 }
 
 // findOrg finds the org, or makes it. Its names are for good, so they wait for whoever knows the address: a command that
-// comes before the first start leaves them open.
-func (h *house) findOrg(address string) error {
-	if err := checkURL(address); err != nil {
+// comes before the first start leaves them open. given is what the org's address must be, if anybody said; otherwise is
+// what an org gets that has none yet.
+func (h *house) findOrg(given, otherwise string) error {
+	given, err := publicURL(given)
+	if err != nil {
 		return fmt.Errorf("--url %w", err)
 	}
+	address := cmp.Or(given, otherwise)
 	org, err := h.st.Orgs().Default(h.ctx)
 	if errors.Is(err, store.ErrNotFound) {
 		org = &idp.Org{Name: store.DefaultOrg, URL: address}
@@ -142,12 +141,15 @@ func (h *house) findOrg(address string) error {
 		return err
 	}
 	if org.URL == "" && address != "" {
-		if err := h.st.Orgs().Settle(h.ctx, org.ID, strings.TrimSuffix(address, "/")); err != nil && !errors.Is(err, store.ErrGone) {
+		if err := h.st.Orgs().Settle(h.ctx, org.ID, address); err != nil && !errors.Is(err, store.ErrGone) {
 			return err
 		}
 		if org, err = h.st.Orgs().Default(h.ctx); err != nil {
 			return err
 		}
+	}
+	if given != "" && given != org.URL {
+		return fmt.Errorf("the org's address is %s, not %s; to move it, run: lanyard org move %s (its issuer and entity ID stay)", org.URL, given, given)
 	}
 	h.org = org
 	return h.st.Keys().EnsureKeys(h.ctx, org)
@@ -184,21 +186,28 @@ func (h *house) user(name string) (*idp.User, error) {
 	return u, err
 }
 
-// checkURL holds a public address to what one can be.
-func checkURL(s string) error {
+// publicURL holds a public address to what one can be, and writes it in the one way in which addresses are compared: host
+// in lower case, no port where it is the scheme's own, no slash at the end.
+func publicURL(s string) (string, error) {
 	if s == "" {
-		return nil
+		return "", nil
 	}
 	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http":
-		return fmt.Errorf("%q is no address like https://sso.example.com", s)
-	case strings.Trim(u.Path, "/") != "":
-		return fmt.Errorf("%q: a path in the public address is not supported yet", s)
-	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return fmt.Errorf("%q: over plain http, passwords and tokens can be read on their way; use https (only addresses of this machine may be http)", s)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
+		return "", fmt.Errorf("%q is no address like https://sso.example.com", s)
 	}
-	return nil
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && ip.IsUnspecified() {
+		return "", fmt.Errorf("%q is no address that a browser can go to", s)
+	}
+	switch {
+	case strings.Trim(u.Path, "/") != "":
+		return "", fmt.Errorf("%q: a path in the public address is not supported yet", s)
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return "", fmt.Errorf("%q: over plain http, passwords and tokens can be read on their way; use https (only addresses of this machine may be http)", s)
+	}
+	host := strings.ToLower(u.Host)
+	host = strings.TrimSuffix(host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
+	return u.Scheme + "://" + strings.TrimSuffix(host, ":"), nil
 }
 
 func loopback(host string) bool {

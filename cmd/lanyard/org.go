@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/lanyard-sso/lanyard/idp"
 )
@@ -49,7 +48,8 @@ Example:
 }
 
 func (c orgMoveCmd) Run(g *globals) error {
-	if err := checkURL(c.To); err != nil {
+	to, err := publicURL(c.To)
+	if err != nil {
 		return usage{err}
 	}
 	c.URL = "" // where LANYARD_URL says the new address already
@@ -58,9 +58,17 @@ func (c orgMoveCmd) Run(g *globals) error {
 		return err
 	}
 	defer h.close()
-	if err := h.st.Orgs().MoveOrg(h.ctx, h.org.ID, strings.TrimSuffix(c.To, "/")); err != nil {
+	from := h.org.URL
+	if from == "" { // its names are written with its first address
+		if err := h.findOrg(to, ""); err != nil {
+			return err
+		}
+		fmt.Fprintf(g.out, "the org is at %s (issuer %s)\n", to, h.org.Issuer)
+		return nil
+	}
+	if err := h.st.Orgs().MoveOrg(h.ctx, h.org.ID, to); err != nil {
 		return err
 	}
-	fmt.Fprintf(g.out, "%s → %s (issuer stays %s)\n", h.org.URL, strings.TrimSuffix(c.To, "/"), h.org.Issuer)
+	fmt.Fprintf(g.out, "%s → %s (issuer stays %s)\n", from, to, h.org.Issuer)
 	return nil
 }

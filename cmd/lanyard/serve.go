@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,8 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -49,20 +48,17 @@ func (c serveCmd) Run(g *globals) error {
 	}
 	defer l.Close()
 	at := l.address()
-	given := strings.TrimSuffix(c.URL, "/")
-	if c.URL == "" {
-		c.URL = at // for an org that has none yet
-	}
-	if err := checkURL(c.URL); err != nil && given == "" {
-		return fmt.Errorf("%s is no address for browsers; give the public one: --url https://sso.example.com", at)
-	}
 	h, err := c.openWith(ctx, log)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	if given != "" && given != h.org.URL {
-		return h.elsewhere(given)
+	own, _ := publicURL(at) // "" if nobody can go there
+	if err := h.findOrg(c.URL, own); err != nil {
+		return err
+	}
+	if h.org.URL == "" {
+		return fmt.Errorf("%s is no address for browsers; give the public one: --url https://sso.example.com", at)
 	}
 	release, err := h.st.LockServe()
 	if err != nil {
@@ -78,31 +74,32 @@ func (c serveCmd) Run(g *globals) error {
 type listener struct {
 	net.Listener
 	scheme string
+	host   string // as it was named; empty: every address of this machine
 }
 
 func listen(addr, cert, key string) (*listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("can not listen at %s: write HOST:PORT, like 127.0.0.1:8080", addr)
+	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("can not listen at %s: %w", addr, err)
 	}
 	if cert == "" {
-		return &listener{l, "http"}, nil
+		return &listener{l, "http", host}, nil
 	}
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("the TLS certificate: %w", err), l.Close())
 	}
-	return &listener{tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), "https"}, nil
+	return &listener{tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), "https", host}, nil
 }
 
-// address is the listener's own, as a URL.
+// address is the listener's own, as a URL: the host as it was named, the port as it was found.
 func (l *listener) address() string {
-	host, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return l.scheme + "://" + l.Addr().String()
-	}
-	u := url.URL{Scheme: l.scheme, Host: net.JoinHostPort(host, port)}
-	return u.String()
+	host, port, _ := net.SplitHostPort(l.Addr().String())
+	return l.scheme + "://" + net.JoinHostPort(cmp.Or(l.host, host), port)
 }
 
 const drain = 30 * time.Second

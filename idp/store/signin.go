@@ -88,11 +88,13 @@ type Proof struct {
 	Throttle []string     // the counts of this attempt, taken back
 	Rehash   string       // the password hashed anew, stored if it is still Was
 	Was      string
+	Changes  bool   // Rehash is another password: it must still be Was, and all other sessions of the user end
 	Code     string // of the event
 	App      string // on the way to it; empty: this house
 }
 
-// Start makes or renews the session of p and sets its ID. ErrGone: the user is gone, inactive, or the session ended.
+// Start makes or renews the session of p and sets its ID. ErrGone: the user is gone or inactive, the session has ended,
+// or the password to change is another one by now.
 func (v SignIn) Start(ctx context.Context, p Proof) error {
 	s := p.Session
 	doc, err := json.Marshal(sessionDoc{s.Started, s.Level, s.AMR, s.Salt, s.IP, s.Agent})
@@ -146,7 +148,16 @@ func (v SignIn) Start(ctx context.Context, p Proof) error {
 				return err
 			}
 		}
-		if p.Rehash != "" {
+		switch {
+		case p.Changes:
+			if err := tx.Gate(`UPDATE usr SET password = $3, changed = $5 WHERE org = $1 AND id = $2 AND password = $4`,
+				s.Org, s.User, p.Rehash, p.Was, v.s.Now()); err != nil {
+				return err
+			}
+			if _, err := endOthers(tx, s.Org, s.User, id); err != nil {
+				return err
+			}
+		case p.Rehash != "":
 			if _, err := tx.Exec(`UPDATE usr SET password = $3 WHERE org = $1 AND id = $2 AND password = $4`, s.Org, s.User, p.Rehash, p.Was); err != nil {
 				return err
 			}
@@ -188,16 +199,20 @@ func (v SignIn) End(ctx context.Context, org, id, usr string) error {
 // EndOthers ends all sessions of the user but keep, which may be empty.
 func (v SignIn) EndOthers(ctx context.Context, org, usr, keep string) error {
 	return v.s.Write(ctx, func(tx *Tx) error {
-		if _, err := tx.Exec(`DELETE FROM participant WHERE org = $1 AND session <> $3
-			AND session IN (SELECT id FROM session WHERE org = $1 AND usr = $2)`, org, usr, keep); err != nil {
-			return err
-		}
-		n, err := tx.Exec(`DELETE FROM session WHERE org = $1 AND usr = $2 AND id <> $3`, org, usr, keep)
+		n, err := endOthers(tx, org, usr, keep)
 		if err != nil || n == 0 {
 			return err
 		}
 		return tx.Event(ctx, idp.Event{Org: org, Code: "SignOutOthers", User: usr, Outcome: idp.OK})
 	})
+}
+
+func endOthers(tx *Tx, org, usr, keep string) (n int64, err error) {
+	if _, err := tx.Exec(`DELETE FROM participant WHERE org = $1 AND session <> $3
+		AND session IN (SELECT id FROM session WHERE org = $1 AND usr = $2)`, org, usr, keep); err != nil {
+		return 0, err
+	}
+	return tx.Exec(`DELETE FROM session WHERE org = $1 AND usr = $2 AND id <> $3`, org, usr, keep)
 }
 
 // Known tells if the user has signed in at that browser before.
@@ -223,29 +238,23 @@ type throttled time.Duration
 func (throttled) Error() string { return "store: throttled" }
 
 // Attempt counts one attempt under every limit before its outcome is known. wait > 0: one of them has been reached, and
-// nothing was counted.
+// nothing was counted. Of attempts at once, on any nodes, each sees those before it: counting is what locks the row.
 func (v SignIn) Attempt(ctx context.Context, org string, limits []Limit) (wait time.Duration, err error) {
 	now := v.s.Now()
 	err = v.s.Write(ctx, func(tx *Tx) error {
 		for _, l := range limits {
-			var until time.Time
-			err := tx.QueryRow(`SELECT until FROM throttle WHERE org = $1 AND name = $2`, org, l.Name).Scan(&until)
-			if err != nil && !errors.Is(err, ErrNotFound) {
-				return err
-			}
-			if until.After(now) {
-				return throttled(until.Sub(now))
-			}
-		}
-		for _, l := range limits {
 			var failures int64
+			var until time.Time
 			err := tx.QueryRow(`INSERT INTO throttle (org, name, failures, since, until) VALUES ($1, $2, 1, $3, 0)
 				ON CONFLICT (org, name) DO UPDATE SET
 					failures = CASE WHEN throttle.since < $4 THEN 1 ELSE throttle.failures + 1 END,
 					since = CASE WHEN throttle.since < $4 THEN $3 ELSE throttle.since END
-				RETURNING failures`, org, l.Name, now, now.Add(-l.Window)).Scan(&failures)
+				RETURNING failures, until`, org, l.Name, now, now.Add(-l.Window)).Scan(&failures, &until)
 			if err != nil {
 				return err
+			}
+			if until.After(now) {
+				return throttled(until.Sub(now)) // and all that was counted is undone
 			}
 			if failures < l.Free {
 				continue
@@ -303,6 +312,10 @@ const linkSetup = "setup"
 func (v SignIn) AddSetupLink(ctx context.Context, org string, hash []byte, expires time.Time) (id string, err error) {
 	id = v.s.NewID()
 	err = v.s.Write(ctx, func(tx *Tx) error {
+		// Two nodes that start at once: the org's row makes one wait for the other, so that one link is alive.
+		if err := tx.Gate(`UPDATE org SET epoch = epoch WHERE id = $1`, org); err != nil {
+			return err
+		}
 		var some string
 		switch err := tx.QueryRow(`SELECT id FROM usr WHERE org = $1 AND NOT service LIMIT 1`, org).Scan(&some); {
 		case err == nil:

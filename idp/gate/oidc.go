@@ -85,7 +85,7 @@ func (g OIDC) Ask(w http.ResponseWriter, r *http.Request, c *oidc.Client, need o
 		a.Scopes, a.Host = need.Scopes, host(c)
 		g.SignIn.SendConsent(w, r, a)
 	case oidc.MissingAccount:
-		a.Since = g.Now() // somebody else is signed in: whoever comes back must have proved themself after now
+		a.Since, a.Other = g.Now(), true // somebody else is signed in: whoever comes back must have proved themself after now
 		g.SignIn.SendSignIn(w, r, a)
 	default:
 		g.SignIn.SendSignIn(w, r, a)

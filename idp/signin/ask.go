@@ -20,15 +20,19 @@ type Ask struct {
 	Scopes []string  `json:"c,omitempty"` // consent is asked for these
 	Host   string    `json:"h,omitempty"` // where the answer will lead, for the consent page
 	Hint   string    `json:"u,omitempty"` // who is expected: a name to offer
+	Other  bool      `json:"o,omitempty"` // whoever is signed in will not do
 	Back   string    `json:"b"`           // a path of ours
+	Person string    `json:"p,omitempty"` // id of whom the consent page was shown to; nobody else's answer counts
 	Until  time.Time `json:"e"`
 }
 
 const askLife = time.Hour // as long as a remembered request
 
-// sealAsk returns a sealed for the query.
+// sealAsk returns a sealed for the query, for an hour unless it says until when.
 func (h *Handler) sealAsk(org string, a Ask) string {
-	a.Until = h.Now().Add(askLife)
+	if a.Until.IsZero() {
+		a.Until = h.Now().Add(askLife)
+	}
 	b, err := json.Marshal(a)
 	if err != nil {
 		panic(err) // a struct of strings and times
@@ -41,7 +45,8 @@ var (
 	errExpired = errors.New("the question in the address is older than an hour")
 )
 
-// openAsk opens what sealAsk sealed. No question at all is the plain way in: to the launcher.
+// openAsk opens what sealAsk sealed; with errExpired it returns the question too, to say where one may begin again. No
+// question at all is the plain way in: to the launcher.
 func (h *Handler) openAsk(r *http.Request) (Ask, error) {
 	text := r.URL.Query().Get("ask")
 	if text == "" {
@@ -60,7 +65,7 @@ func (h *Handler) openAsk(r *http.Request) (Ask, error) {
 		return Ask{}, errAsk
 	}
 	if h.Now().After(a.Until) {
-		return Ask{}, errExpired
+		return a, errExpired
 	}
 	return a, nil
 }
@@ -92,4 +97,12 @@ func ownPath(back string) bool {
 	}
 	u, err := url.Parse(back)
 	return err == nil && u.Host == "" && u.Scheme == "" && !strings.HasPrefix(u.Path, "//")
+}
+
+// with adds name=1 to the query of a path of ours.
+func with(path, name string) string {
+	if strings.Contains(path, "?") {
+		return path + "&" + name + "=1"
+	}
+	return path + "?" + name + "=1"
 }

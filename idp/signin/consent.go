@@ -12,8 +12,11 @@ import (
 // consentFor opens the question and finds the person and the app; what is not right is answered here.
 func (h *Handler) consentFor(w http.ResponseWriter, r *http.Request) (a Ask, s *Signed, c *idp.Connected, ok bool) {
 	a, err := h.openAsk(r)
-	if err != nil || a.App == "" || len(a.Scopes) == 0 {
-		h.problem(w, r, http.StatusBadRequest, "signin.stale", "", "/apps", "consent without a question of ours")
+	if err == nil && (a.App == "" || len(a.Scopes) == 0) {
+		err = errAsk
+	}
+	if err != nil {
+		h.stale(w, r, a, err.Error())
 		return a, nil, nil, false
 	}
 	if s, err = h.Current(r); err != nil {
@@ -26,7 +29,7 @@ func (h *Handler) consentFor(w http.ResponseWriter, r *http.Request) (a Ask, s *
 	}
 	c, err = h.Store.Apps().Connected(r.Context(), idp.OrgOf(r.Context()).ID, a.App)
 	if errors.Is(err, store.ErrNotFound) {
-		h.problem(w, r, http.StatusBadRequest, "signin.stale", "", "/apps", "the app is gone")
+		h.stale(w, r, a, "the app is gone")
 		return a, nil, nil, false
 	}
 	if err != nil {
@@ -47,9 +50,12 @@ func (h *Handler) consentPage(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
+	org := idp.OrgOf(r.Context()).ID
+	a.Person = s.User.ID
 	templates.Write(w, r, http.StatusOK, templates.Consent{
-		App: c.App.Name, Host: a.Host, Publisher: c.App.ContactEmail, Scopes: scopes, User: s.User.Name(), Action: self(r),
-		NotYou: "/signin?ask=" + h.sealAsk(idp.OrgOf(r.Context()).ID, Ask{App: a.App, Since: h.Now(), Back: a.Back}) + "&other=1",
+		App: c.App.Name, Host: a.Host, Publisher: c.App.ContactEmail, Scopes: scopes, User: s.User.Name(),
+		Action: "/consent?ask=" + h.sealAsk(org, a),
+		NotYou: "/signin?ask=" + h.sealAsk(org, Ask{App: a.App, Since: h.Now(), Other: true, Back: a.Back}),
 	})
 }
 
@@ -86,8 +92,12 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
+	if a.Person != s.User.ID {
+		http.Redirect(w, r, a.Back, http.StatusSeeOther) // somebody else has signed in here since: they are asked themself
+		return
+	}
 	if r.PostForm.Get("decision") != "allow" {
-		http.Redirect(w, r, a.Back+"&refused=1", http.StatusSeeOther)
+		http.Redirect(w, r, with(a.Back, "refused"), http.StatusSeeOther)
 		return
 	}
 	if err := h.Store.SignIn().PutConsent(r.Context(), idp.OrgOf(r.Context()).ID, s.User.ID, c.App.ID, a.Scopes, h.Now()); err != nil {

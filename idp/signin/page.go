@@ -22,7 +22,7 @@ const (
 func (h *Handler) page(w http.ResponseWriter, r *http.Request) {
 	a, err := h.openAsk(r)
 	if err != nil {
-		h.problem(w, r, http.StatusBadRequest, "signin.stale", "", "/apps", err.Error())
+		h.stale(w, r, a, err.Error())
 		return
 	}
 	s, err := h.Current(r)
@@ -37,10 +37,22 @@ func (h *Handler) page(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.Browser(w, r)
-	if other {
+	if other || a.Other {
 		s = nil
 	}
 	h.form(w, r, http.StatusOK, a, s, "", "", 0)
+}
+
+// stale tells somebody who came with a question that is no longer one, or never was ours, where to begin again.
+func (h *Handler) stale(w http.ResponseWriter, r *http.Request, a Ask, reason string) {
+	p := templates.Problem{Sentence: "signin.stale", Retry: "/apps", Status: http.StatusBadRequest}
+	if a.App != "" {
+		if c, err := h.Store.Apps().Connected(r.Context(), idp.OrgOf(r.Context()).ID, a.App); err == nil {
+			p.App, p.Start = c.App.Name, c.App.StartURL
+		}
+	}
+	p.Reference = h.refuse(r, "InvalidRequest", "", a.App, reason)
+	templates.Write(w, r, p.Status, p)
 }
 
 // form writes the sign-in page. s is the person who must prove themself again, nil for anybody.
@@ -56,7 +68,7 @@ func (h *Handler) form(w http.ResponseWriter, r *http.Request, status int, a Ask
 		}
 	}
 	if s != nil {
-		p.Known, p.Username, p.NotYou = true, s.User.Username, self(r)+joint(r)+"other=1"
+		p.Known, p.Username, p.NotYou = true, s.User.Username, with(self(r), "other")
 	} else if p.Username == "" {
 		p.Username = a.Hint
 	}
@@ -71,18 +83,11 @@ func self(r *http.Request) string {
 	return r.URL.Path
 }
 
-func joint(r *http.Request) string {
-	if r.URL.Query().Get("ask") != "" {
-		return "&"
-	}
-	return "?"
-}
-
 // enter takes the sign-in form. A wrong name and a wrong password get the same answer after the same work.
 func (h *Handler) enter(w http.ResponseWriter, r *http.Request) {
 	a, err := h.openAsk(r)
 	if err != nil {
-		h.problem(w, r, http.StatusBadRequest, "signin.stale", "", "/apps", err.Error())
+		h.stale(w, r, a, err.Error())
 		return
 	}
 	if !h.parse(w, r) {
@@ -130,7 +135,13 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request) {
 		h.form(w, r, http.StatusUnprocessableEntity, a, nil, username, "signin.wrong", 0)
 		return
 	}
-	if err := h.start(w, r, u, old, store.Proof{Code: "UsernamePasswordUiLogin", App: a.App, Throttle: names, Rehash: rehash, Was: hash}); err != nil {
+	err = h.start(w, r, u, old, store.Proof{Code: "UsernamePasswordUiLogin", App: a.App, Throttle: names, Rehash: rehash, Was: hash})
+	if errors.Is(err, store.ErrGone) {
+		h.refuse(r, "InvalidUserCredentials", u.ID, a.App, "the user, or the session before, ended at this moment")
+		h.form(w, r, http.StatusUnprocessableEntity, a, nil, username, "signin.wrong", 0)
+		return
+	}
+	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
@@ -145,9 +156,9 @@ func (h *Handler) parse(w http.ResponseWriter, r *http.Request) bool {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		h.problem(w, r, http.StatusRequestEntityTooLarge, "problem.large", "", "", err.Error())
+		h.problem(w, r, http.StatusRequestEntityTooLarge, "problem.large", err.Error())
 	case err != nil:
-		h.problem(w, r, http.StatusBadRequest, "problem.bad", "", "", err.Error())
+		h.problem(w, r, http.StatusBadRequest, "problem.bad", err.Error())
 	}
 	return err == nil
 }

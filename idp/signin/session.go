@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/lanyard-sso/lanyard/idp"
@@ -103,5 +104,5 @@ func shorten(agent string) string {
 	if len(agent) > most {
 		agent = agent[:most]
 	}
-	return string([]rune(agent))
+	return strings.ToValidUTF8(agent, "") // what the cut left of a character
 }

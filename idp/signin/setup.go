@@ -84,6 +84,8 @@ func (h *Handler) setup(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.As(err, &fault):
 		again(fault.Key)
+	case errors.Is(err, store.ErrExists): // a service user has the name
+		again("setup.username")
 	case errors.Is(err, store.ErrGone):
 		templates.Write(w, r, http.StatusNotFound, templates.SetupClosed{})
 	case err != nil:

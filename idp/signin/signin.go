@@ -89,14 +89,14 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		status, title = http.StatusServiceUnavailable, "problem.unavailable"
 		w.Header().Set("Retry-After", "10")
 	}
-	h.problem(w, r, status, title, "", "", err.Error())
+	h.problem(w, r, status, title, err.Error())
 }
 
 // problem records a refusal and shows it with its reference. key names two texts: key.title and key.sentence.
-func (h *Handler) problem(w http.ResponseWriter, r *http.Request, status int, key, app, retry, reason string) {
-	ref := h.refuse(r, codeOf(key), "", app, reason)
+func (h *Handler) problem(w http.ResponseWriter, r *http.Request, status int, key, reason string) {
+	ref := h.refuse(r, codeOf(key), "", "", reason)
 	templates.Write(w, r, status, templates.Problem{
-		Title: key + ".title", Sentence: key + ".sentence", Reference: ref, Retry: retry, Status: status,
+		Title: key + ".title", Sentence: key + ".sentence", Reference: ref, Status: status,
 	})
 }
 

@@ -1,8 +1,10 @@
 package signin
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/lanyard-sso/lanyard/idp"
@@ -32,18 +34,33 @@ func (h *Handler) attempt(r *http.Request, username string, u *idp.User) (names 
 		}
 	}
 	limits := []store.Limit{
-		{Name: "account:" + key, Free: accountFree, Window: throttleWindow, Most: throttleMost},
-		{Name: "address:" + address(idp.CallerOf(ctx)), Free: addressFree, Window: throttleWindow, Most: throttleMost},
+		{Name: "account:" + digest(key), Free: accountFree, Window: throttleWindow, Most: throttleMost},
+		{Name: "address:" + neighbours(idp.CallerOf(ctx).IP), Free: addressFree, Window: throttleWindow, Most: throttleMost},
 	}
 	if known {
-		limits = []store.Limit{{
-			Name: "browser:" + base64.RawURLEncoding.EncodeToString(browser) + ":" + key,
-			Free: accountFree, Window: throttleWindow, Most: throttleMost,
-		}}
+		limits = []store.Limit{{Name: "browser:" + digest(string(browser)+key), Free: accountFree, Window: throttleWindow, Most: throttleMost}}
 	}
 	wait, err = h.Store.SignIn().Attempt(ctx, o.ID, limits)
 	for _, l := range limits {
 		names = append(names, l.Name)
 	}
 	return names, wait, err
+}
+
+// digest names a count by what strangers wrote, in a form and length that any database keeps.
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// neighbours is the address that failures are counted under: of IPv6 the network, for one line has 2⁶⁴ addresses.
+func neighbours(ip netip.Addr) string {
+	if !ip.Is6() {
+		return ip.String()
+	}
+	p, err := ip.WithZone("").Prefix(64)
+	if err != nil {
+		return ip.String()
+	}
+	return p.String()
 }

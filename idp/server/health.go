@@ -2,21 +2,28 @@ package server
 
 import "net/http"
 
-// healthz says that the process answers.
-func (s *server) healthz(w http.ResponseWriter, r *http.Request) { plain(w, http.StatusOK, "ok\n") }
-
-// readyz says that requests are served: the database answers and what is cached can be believed.
-func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
-	if err := s.Store.Ready(); err != nil {
+// health answers /healthz and /readyz, which are asked of the whole server and must answer when nothing else does. ok
+// tells if r was for them.
+func (s *server) health(w http.ResponseWriter, r *http.Request) (ok bool) {
+	p := r.URL.EscapedPath()
+	switch {
+	case p != "/healthz" && p != "/readyz":
+		return false
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		plain(w, http.StatusMethodNotAllowed, "GET or HEAD\n")
+	case p == "/healthz": // the process answers
+		plain(w, http.StatusOK, "ok\n")
+	case s.Store.Ready() != nil: // the database does not answer, or what is cached can not be believed
 		plain(w, http.StatusServiceUnavailable, "not ready\n")
-		return
+	default:
+		plain(w, http.StatusOK, "ready\n")
 	}
-	plain(w, http.StatusOK, "ready\n")
+	return true
 }
 
 func plain(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text)) // nobody to tell
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -27,13 +28,17 @@ func (s *server) outside(next http.Handler) http.Handler {
 				}
 				s.Log.ErrorContext(ctx, "panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()), "reference", caller.Reference)
 				if !rec.wrote {
-					s.page(rec, r.WithContext(ctx), http.StatusInternalServerError, "problem.internal")
+					s.internal(rec, r.WithContext(ctx))
 				}
 			}
 			// The path without its query: queries carry codes, hints and RelayState.
-			s.Log.InfoContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "status", rec.status,
+			s.Log.InfoContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "status", cmp.Or(rec.status, http.StatusOK),
 				"ms", float64(s.Now().Sub(began).Microseconds())/1000, "ip", caller.IP.String(), "reference", caller.Reference)
 		}()
+		templates.SecurityHeaders(rec.Header())
+		if s.health(rec, r) {
+			return
+		}
 		org, err := s.org(ctx, r)
 		if err != nil {
 			s.Log.ErrorContext(ctx, "org", "error", err)
@@ -42,13 +47,15 @@ func (s *server) outside(next http.Handler) http.Handler {
 		}
 		ctx = idp.WithOrg(ctx, org)
 		r = r.WithContext(ctx)
-		templates.SecurityHeaders(rec.Header())
 		if org.Secure() {
 			rec.Header().Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 		}
 		switch {
 		case len(r.URL.RequestURI()) > 16<<10:
 			s.page(rec, r, http.StatusRequestURITooLong, "problem.long")
+		case r.Method == http.MethodConnect, r.RequestURI == "*":
+			rec.Header().Set("Allow", "GET, HEAD, POST")
+			s.page(rec, r, http.StatusMethodNotAllowed, "problem.method")
 		case !canonical(r):
 			s.page(rec, r, http.StatusNotFound, "problem.notfound")
 		default:

@@ -87,10 +87,6 @@ func (s *server) split(protocols, pages http.Handler) http.Handler {
 		case strings.HasPrefix(p, "/oauth2/"), strings.HasPrefix(p, "/saml/"),
 			p == "/.well-known/openid-configuration", p == "/.well-known/oauth-authorization-server":
 			protocols.ServeHTTP(w, r)
-		case p == "/healthz":
-			s.healthz(w, r)
-		case p == "/readyz":
-			s.readyz(w, r)
 		default:
 			pages.ServeHTTP(w, r)
 		}
@@ -163,6 +159,15 @@ func (s *server) crossOrigin(w http.ResponseWriter, r *http.Request) {
 	templates.Write(w, r, http.StatusForbidden, templates.Problem{
 		Title: "problem.crossorigin.title", Sentence: "problem.crossorigin.sentence", Reference: ref, Status: http.StatusForbidden,
 	})
+}
+
+// internal writes the page for a fault of our own, of which the log has more than anybody outside may see.
+func (s *server) internal(w http.ResponseWriter, r *http.Request) {
+	p := templates.Problem{Sentence: "problem.internal", Reference: idp.CallerOf(r.Context()).Reference, Status: http.StatusInternalServerError}
+	if o := idp.OrgOf(r.Context()); o != nil {
+		p.Reference = s.Store.Events().Refuse(r.Context(), idp.Event{Org: o.ID, Code: "InternalError", Reason: "a panic; the log has it"})
+	}
+	templates.Write(w, r, p.Status, p)
 }
 
 // page writes a refusal that needs no event: nothing was asked for that exists.

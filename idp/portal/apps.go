@@ -31,7 +31,7 @@ func (h *Handler) apps(w http.ResponseWriter, r *http.Request, s *signin.Signed)
 		if to == "" || c.App.Hidden {
 			continue
 		}
-		d := access.Decide(access.Question{App: c, User: s.User, Session: s.Session, Now: h.Now()})
+		d := access.Decide(access.Question{App: c, User: s.User, Session: s.Session, IP: idp.CallerOf(r.Context()).IP, Now: h.Now()})
 		if d.Decision == access.Deny {
 			continue
 		}

@@ -65,6 +65,10 @@ func (c demoCmd) Run(g *globals) error {
 	if err != nil {
 		return fmt.Errorf("%w; another address: lanyard demo --listen 127.0.0.1:0", err)
 	}
+	defer l.Close()
+	if _, err := publicURL(l.address()); err != nil {
+		return fmt.Errorf("the demo is for this machine only: %w", err)
+	}
 	ctx, stop := context.WithCancel(g.ctx)
 	defer stop()
 	flags := storeFlags{Data: dir, Database: "sqlite:" + filepath.Join(dir, "lanyard.db")}
@@ -220,7 +224,11 @@ func (s *stage) connect(ctx context.Context) error {
 func (c demoCmd) tell(w io.Writer, h *house, s *stage) error {
 	users := []demoUser{{"ana", demoPassword, "may use all three apps, and is an administrator"}, {"ben", demoPassword, "may not use Your Benefits"}}
 	if c.Output != "table" {
-		return c.print(w, map[string]any{"url": h.org.URL, "apps": s.apps, "users": users}, nil)
+		return c.print(w, struct {
+			URL   string     `json:"url"`
+			Apps  []demoApp  `json:"apps"`
+			Users []demoUser `json:"users"`
+		}{h.org.URL, s.apps, users}, nil)
 	}
 	rows := [][]string{{"Lanyard", h.org.URL}}
 	for _, a := range s.apps {

@@ -230,7 +230,7 @@ func verify(jwks []byte, compact string) error {
 	if err := json.Unmarshal(jwks, &set); err != nil {
 		return err
 	}
-	signed, err := jose.ParseSigned(compact, []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		return err
 	}

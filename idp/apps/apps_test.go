@@ -241,11 +241,15 @@ func TestChange(t *testing.T) {
 		}
 		faultsAt(t, change(func(p *apps.Put) { p.App.OAuth.ID = "another" }), "oauth.clientID")
 		faultsAt(t, change(func(p *apps.Put) { p.App.Name = "" }), "name")
-		if err := change(func(p *apps.Put) { p.Secret = "brought along" }); err != nil {
+		faultsAt(t, change(func(p *apps.Put) { p.Secret = "short" }), "oauth.clientSecret")
+		if err := change(func(p *apps.Put) { p.Secret, p.Metadata = "brought along", []byte("<new/>") }); err != nil {
 			t.Fatal(err)
 		}
 		if secret, err := h.Store.Apps().Secret(t.Context(), h.org.ID, c.App.ID); err != nil || string(secret) != "brought along" {
 			t.Errorf("secret %q, %v", secret, err)
+		}
+		if b, err := h.Store.Apps().Metadata(t.Context(), h.org.ID, c.App.ID); err != nil || string(b) != "<new/>" {
+			t.Errorf("metadata %q, %v", b, err)
 		}
 		// The OAuth half goes, and its client with it.
 		if err := change(func(p *apps.Put) { p.App.OAuth = nil }); err != nil {

@@ -15,6 +15,18 @@
 //	id.go         ids that sort by the time they were made
 //	lock_*.go     one server on one SQLite file
 //
+// On these stand the views, each for its room:
+//
+//	house.go      what of the house is kept in caches, and Taken, the name that somebody else has
+//	orgs.go       orgs
+//	people.go     users; named.go groups, profiles, permission sets, scopes; persistent.go pairwise NameIDs
+//	apps.go       connected apps as they are read; apps_put.go as they are changed; apps_grants.go what was given them
+//	keys.go       signing keys
+//	events.go     what happened; refusals.go the queue of what was refused
+//	signin.go     sessions, browsers, guesses, consents, links
+//	saml.go       what SAML remembers
+//	oidc.go       what OAuth remembers; grants.go grants and tokens; children.go clients that register themselves
+//
 // A text of SQL for both: $1, $2, …; ON CONFLICT; RETURNING; TEXT, BIGINT, BYTEA, BOOLEAN. Times are microseconds since 1970, made
 // by Go: a time.Time is passed and scanned as it is, and 0 is the zero time. Ids are made by Go. A BYTEA column is never passed a Go
 // string: SQLite would keep it as text, or even as a number. An empty BYTEA may be read back as nil. No SELECT *: a

@@ -39,15 +39,15 @@ func (a *age) UnmarshalText(b []byte) error {
 }
 
 func (c eventListCmd) Run(g *globals) error {
+	if c.Limit < 1 {
+		return usagef("--limit must be 1 or more")
+	}
 	h, err := c.open(g)
 	if err != nil {
 		return err
 	}
 	defer h.close()
 	f := store.EventFilter{Code: c.Code, Reference: strings.ToUpper(c.Ref), Limit: c.Limit}
-	if c.Limit < 1 {
-		return usagef("--limit must be 1 or more")
-	}
 	if c.Since > 0 {
 		f.Since = h.st.Now().Add(-time.Duration(c.Since))
 	}

@@ -72,6 +72,11 @@ type usage struct{ error }
 func usagef(format string, args ...any) error { return usage{fmt.Errorf(format, args...)} }
 
 func main() {
+	for _, v := range os.Environ() { // set to nothing is not set
+		if name, value, _ := strings.Cut(v, "="); value == "" && strings.HasPrefix(name, "LANYARD_") {
+			_ = os.Unsetenv(name)
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(os.Args[1:], &globals{ctx: ctx, in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	stop()

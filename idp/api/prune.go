@@ -72,7 +72,10 @@ func (a *applying) pruneUsers(ctx context.Context) error {
 			break
 		}
 	}
-	if kept > 0 {
+	switch {
+	case kept == 1:
+		a.plan.note("1 user of this set is no longer declared and stays; --prune-users deletes it")
+	case kept > 1:
 		a.plan.note("%d users of this set are no longer declared and stay; --prune-users deletes them", kept)
 	}
 	return nil

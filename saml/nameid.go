@@ -18,7 +18,7 @@ func (sp *ServiceProvider) NameIDFormatFor(asked string) (string, error) {
 		return sp.NameIDFormat, nil
 	case asked == "" || asked == FormatUnspecified:
 		return sp.ownFormat(), nil
-	case asked == sp.NameIDFormat, asked == FormatTransient, asked == FormatPersistent:
+	case asked == sp.ownFormat(), asked == FormatTransient, asked == FormatPersistent:
 		return asked, nil
 	case slices.Contains(sp.NameIDFormats, asked) && slices.Contains(fillable, asked):
 		return asked, nil

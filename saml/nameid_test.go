@@ -40,6 +40,7 @@ func TestNameIDFormat(t *testing.T) {
 		{name: "forced", app: email, force: true, asked: persistent, want: email},
 		{name: "forced to nothing", force: true, asked: persistent, want: persistent},
 		{name: "the app's asked", app: formatX509, asked: formatX509, want: formatX509},
+		{name: "what would be sent anyway asked", asked: email, want: email},
 		{name: "in the metadata", metadata: []string{email}, asked: email, want: email},
 		{name: "in the metadata beside the app's", app: persistent, metadata: []string{email}, asked: email, want: email},
 		{name: "transient always", app: email, asked: transient, want: transient},

@@ -42,11 +42,15 @@ func (a Apps) Grants(ctx context.Context, org string, f GrantFilter) ([]*oidc.Gr
 		` AND g.ends > $3`+where+` ORDER BY g.id DESC LIMIT $2`, args...)
 }
 
-// RevokeGrant ends one grant of a user with all its tokens. ErrNotFound: they have none of that id.
+// RevokeGrant ends one grant of a user with all its tokens, and takes the user's consent to the app back, so that it must
+// ask again. ErrNotFound: they have none of that id.
 func (a Apps) RevokeGrant(ctx context.Context, org, usr, id string) error {
 	return a.s.Write(ctx, func(tx *Tx) error {
 		var app string
 		if err := tx.QueryRow(`DELETE FROM grants WHERE org = $1 AND id = $2 AND usr = $3 RETURNING app`, org, id, usr).Scan(&app); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`DELETE FROM consent WHERE org = $1 AND usr = $2 AND app = $3`, org, usr, app); err != nil {
 			return err
 		}
 		return tx.Event(ctx, idp.Event{Org: org, Code: "revokeGrant", User: usr, App: app})
@@ -54,21 +58,25 @@ func (a Apps) RevokeGrant(ctx context.Context, org, usr, id string) error {
 }
 
 // RevokeGrants ends all grants of an app, of a user, of a user's with an app, or, where both are empty, of the whole org.
-// The tokens die with them at once, on every node.
+// The tokens die with them at once, on every node. What is taken from one user is taken with their consent.
 func (a Apps) RevokeGrants(ctx context.Context, org, app, usr string) error {
 	return a.s.Write(ctx, func(tx *Tx) error {
 		var err error
 		what := ""
 		switch {
 		case app != "" && usr != "":
-			_, err = tx.Exec(`DELETE FROM grants WHERE org = $1 AND app = $2 AND usr = $3`, org, app, usr)
+			if _, err = tx.Exec(`DELETE FROM grants WHERE org = $1 AND app = $2 AND usr = $3`, org, app, usr); err == nil {
+				_, err = tx.Exec(`DELETE FROM consent WHERE org = $1 AND app = $2 AND usr = $3`, org, app, usr)
+			}
 			what = "all the user gave the app"
 		case app != "":
 			// One number ends any number of them: whoever has an older epoch is dead.
 			err = tx.Gate(`UPDATE app SET epoch = epoch + 1 WHERE org = $1 AND id = $2`, org, app)
 			what = "all that was given the app"
 		case usr != "":
-			_, err = tx.Exec(`DELETE FROM grants WHERE org = $1 AND usr = $2`, org, usr)
+			if _, err = tx.Exec(`DELETE FROM grants WHERE org = $1 AND usr = $2`, org, usr); err == nil {
+				_, err = tx.Exec(`DELETE FROM consent WHERE org = $1 AND usr = $2`, org, usr)
+			}
 			what = "all the user gave"
 		default:
 			_, err = tx.Exec(`UPDATE app SET epoch = epoch + 1 WHERE org = $1`, org)

@@ -367,8 +367,23 @@ func TestGrants(t *testing.T) {
 		if err := st.Apps().RevokeGrant(t.Context(), o.ID, bob.ID, aa); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("bob took back ana's: %v", err)
 		}
+		agreed := func(a *idp.App, u *idp.User) bool {
+			t.Helper()
+			_, _, err := st.SignIn().Consent(t.Context(), o.ID, u.ID, a.ID)
+			return err == nil
+		}
+		for _, u := range []*idp.User{ana, bob} {
+			for _, x := range []*idp.App{a, b} {
+				if err := st.SignIn().PutConsent(t.Context(), o.ID, u.ID, x.ID, []string{"openid"}, st.Now()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
 		if err := st.Apps().RevokeGrant(t.Context(), o.ID, ana.ID, aa); err != nil {
 			t.Error(err)
+		}
+		if agreed(a, ana) || !agreed(b, ana) || !agreed(a, bob) {
+			t.Error("OA-CO-04: not just ana's consent to A was taken back")
 		}
 		expect("ana took A's back", store.GrantFilter{}, bb, ba, ab)
 		revoke := func(app, usr string) {
@@ -379,12 +394,18 @@ func TestGrants(t *testing.T) {
 		}
 		revoke(b.ID, bob.ID)
 		expect("bob's with B", store.GrantFilter{}, ba, ab)
+		if agreed(b, bob) || !agreed(a, bob) {
+			t.Error("OA-CO-04: not just bob's consent to B was taken back")
+		}
 		revoke(a.ID, "")
 		expect("all of A", store.GrantFilter{}, ba)
 		aa = give(a, ana) // what is given afterwards lives
 		expect("given anew", store.GrantFilter{}, aa, ba)
 		revoke("", ana.ID)
 		expect("all of ana's", store.GrantFilter{})
+		if agreed(b, ana) || !agreed(a, bob) {
+			t.Error("OA-CO-04: not all of ana's consents were taken back")
+		}
 		give(a, ana)
 		give(b, bob)
 		revoke("", "")

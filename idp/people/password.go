@@ -78,8 +78,12 @@ func (p *People) Check(ctx context.Context, phc, password string) (ok bool, reha
 		return false, "", fmt.Errorf("the stored password can not be read: %w", err)
 	}
 	ok = v.check([]byte(password)) && known
-	if ok && !v.ours {
+	if !v.ours {
+		// Right or wrong: a hash that is compared faster than ours must not tell by that whose user exists.
 		rehash = hashed(password)
+	}
+	if !ok {
+		rehash = ""
 	}
 	return ok, rehash, nil
 }
@@ -164,7 +168,7 @@ func parseArgon2(phc string) (verifier, error) {
 
 func parseBcrypt(phc string) (verifier, error) {
 	cost, err := bcrypt.Cost([]byte(phc))
-	if err != nil || cost > 14 {
+	if err != nil || cost > 14 || len(phc) != 60 || strings.Trim(phc[7:], "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") != "" {
 		return verifier{}, errors.New("the bcrypt hash can not be read, or costs more than 14")
 	}
 	return verifier{check: func(pw []byte) bool {

@@ -12,7 +12,6 @@ package people
 import (
 	"context"
 	"runtime"
-	"slices"
 	"sync/atomic"
 
 	"github.com/lanyard-sso/lanyard/idp"
@@ -50,10 +49,10 @@ func (p *People) CreateFirst(ctx context.Context, u *idp.User, password, link st
 	if u.Email == "" {
 		return fault("setup.email", "an e-mail address is needed")
 	}
-	if err := p.newPassword(ctx, u, password); err != nil {
+	if err := Check(u); err != nil {
 		return err
 	}
-	if err := Check(u); err != nil {
+	if err := p.newPassword(ctx, u, password); err != nil {
 		return err
 	}
 	return p.Store.Write(ctx, func(tx *store.Tx) error {
@@ -68,20 +67,22 @@ func (p *People) newPassword(ctx context.Context, u *idp.User, password string) 
 	if password == "" {
 		return nil
 	}
-	if err := p.check(ctx, u, password); err != nil {
-		return err
-	}
-	phc, err := p.Hash(ctx, password)
+	phc, err := p.Chosen(ctx, u, password)
 	u.Password = phc
 	return err
 }
 
-func (p *People) check(ctx context.Context, u *idp.User, password string) error {
+// Chosen returns a password that u chooses in PHC form; to store it is a step of the caller's. It is a [*Fault] if the
+// password can not be.
+func (p *People) Chosen(ctx context.Context, u *idp.User, password string) (phc string, err error) {
 	o, err := p.Store.Orgs().Org(ctx, u.Org)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return checkChosen(o, u, password)
+	if err := checkChosen(o, u, password); err != nil {
+		return "", err
+	}
+	return p.Hash(ctx, password)
 }
 
 // Add is Create within a step, with u.Password set already.
@@ -106,19 +107,7 @@ func (p *People) Change(ctx context.Context, tx *store.Tx, u *idp.User, what str
 	return event(ctx, tx, "changeUser", u, what)
 }
 
-// SetPassword gives a user another password. Sessions and grants live on: whoever asks ends those that must.
-func (p *People) SetPassword(ctx context.Context, u *idp.User, password string) error {
-	if err := p.check(ctx, u, password); err != nil {
-		return err
-	}
-	phc, err := p.Hash(ctx, password)
-	if err != nil {
-		return err
-	}
-	return p.Store.Write(ctx, func(tx *store.Tx) error { return p.PutPassword(ctx, tx, u, phc) })
-}
-
-// PutPassword is SetPassword within a step, with the hash at hand.
+// PutPassword gives a user another password, in PHC form. Sessions and grants live on: whoever asks ends those that must.
 func (p *People) PutPassword(ctx context.Context, tx *store.Tx, u *idp.User, phc string) error {
 	if err := tx.SetPassword(u.Org, u.ID, phc); err != nil {
 		return err
@@ -126,8 +115,8 @@ func (p *People) PutPassword(ctx context.Context, tx *store.Tx, u *idp.User, phc
 	return event(ctx, tx, "changePassword", u, "")
 }
 
-// SetActive activates a user, or deactivates one: every session and grant of theirs ends, for good. It tells whether
-// there was something to change.
+// SetActive activates a user, or deactivates one: every session and grant of theirs ends, for good. store.ErrGone:
+// there is no such user, or nothing to change.
 func (p *People) SetActive(ctx context.Context, tx *store.Tx, u *idp.User, active bool) error {
 	code := "deactivateUser"
 	if active {
@@ -150,12 +139,13 @@ func (p *People) Delete(ctx context.Context, tx *store.Tx, u *idp.User) error {
 
 // GrantAdmin makes a user an administrator of this house.
 func (p *People) GrantAdmin(ctx context.Context, u *idp.User) error {
-	if u.Admin() {
-		return nil
-	}
-	u.Roles = append(slices.Clone(u.Roles), "admin")
 	return p.Store.Write(ctx, func(tx *store.Tx) error {
-		if err := tx.PutUser(u); err != nil {
+		now, err := tx.User(u.Org, u.ID)
+		if err != nil || now.Admin() {
+			return err
+		}
+		now.Roles = append(now.Roles, "admin")
+		if err := tx.PutUser(now); err != nil {
 			return err
 		}
 		return event(ctx, tx, "grantAdmin", u, "")

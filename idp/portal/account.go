@@ -59,7 +59,7 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request, s *signin.Sign
 
 // endSessions ends one session of the person, or all others.
 func (h *Handler) endSessions(w http.ResponseWriter, r *http.Request, s *signin.Signed) {
-	if !form(w, r) {
+	if !h.form(w, r) {
 		return
 	}
 	var err error
@@ -78,7 +78,7 @@ func (h *Handler) endSessions(w http.ResponseWriter, r *http.Request, s *signin.
 
 // endGrant takes back what the person gave an app: its tokens die, and it must ask again.
 func (h *Handler) endGrant(w http.ResponseWriter, r *http.Request, s *signin.Signed) {
-	if !form(w, r) {
+	if !h.form(w, r) {
 		return
 	}
 	h.done(w, r, h.Store.Apps().RevokeGrant(r.Context(), s.User.Org, s.User.ID, r.PostForm.Get("id")), "grants")
@@ -93,17 +93,16 @@ func (h *Handler) done(w http.ResponseWriter, r *http.Request, err error, what s
 	http.Redirect(w, r, "/account?done="+what, http.StatusSeeOther)
 }
 
-func form(w http.ResponseWriter, r *http.Request) bool {
+func (h *Handler) form(w http.ResponseWriter, r *http.Request) bool {
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 	if err := r.ParseForm(); err != nil {
-		status := http.StatusBadRequest
+		status, key := http.StatusBadRequest, "problem.bad"
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			status = http.StatusRequestEntityTooLarge
+			status, key = http.StatusRequestEntityTooLarge, "problem.large"
 		}
-		templates.Write(w, r, status, templates.Problem{
-			Title: "problem.bad.title", Sentence: "problem.bad.sentence", Reference: idp.CallerOf(r.Context()).Reference, Status: status,
-		})
+		ref := h.Store.Events().Refuse(r.Context(), idp.Event{Org: idp.OrgOf(r.Context()).ID, Code: "InvalidRequest", Reason: err.Error()})
+		templates.Write(w, r, status, templates.Problem{Sentence: key, Reference: ref, Status: status})
 		return false
 	}
 	return true

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/lanyard-sso/lanyard/idp/signin"
 	"github.com/lanyard-sso/lanyard/templates"
@@ -19,24 +20,26 @@ func (h *Handler) passwordPage(w http.ResponseWriter, r *http.Request, s *signin
 // changePassword asks for the present password again, changes it and ends all other sessions. Apps keep what they were
 // given: a voluntary change is no reason to break an integration.
 func (h *Handler) changePassword(w http.ResponseWriter, r *http.Request, s *signin.Signed) {
-	if !form(w, r) {
+	if !h.form(w, r) {
 		return
 	}
-	again := func(status int, problem string) {
-		templates.Write(w, r, status, templates.ChangePassword{Action: "/account/password", User: s.User.Username, Problem: problem})
+	again := func(status int, problem string, wait time.Duration) {
+		templates.Write(w, r, status, templates.ChangePassword{
+			Action: "/account/password", User: s.User.Username, Problem: problem, Wait: int((wait + time.Second - 1) / time.Second),
+		})
 	}
 	if r.PostForm.Get("password") != r.PostForm.Get("repeat") {
-		again(http.StatusUnprocessableEntity, "password.differ")
+		again(http.StatusUnprocessableEntity, "password.differ", 0)
 		return
 	}
-	problem, err := h.SignIn.ChangePassword(w, r, s, r.PostForm.Get("current"), r.PostForm.Get("password"))
+	problem, wait, err := h.SignIn.ChangePassword(w, r, s, r.PostForm.Get("current"), r.PostForm.Get("password"))
 	switch {
 	case err != nil:
 		h.fail(w, r, err)
-	case problem == "signin.throttled":
-		again(http.StatusTooManyRequests, problem)
+	case wait > 0:
+		again(http.StatusTooManyRequests, problem, wait)
 	case problem != "":
-		again(http.StatusUnprocessableEntity, problem)
+		again(http.StatusUnprocessableEntity, problem, 0)
 	default:
 		http.Redirect(w, r, "/account?done=password", http.StatusSeeOther)
 	}

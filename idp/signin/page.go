@@ -57,7 +57,7 @@ func (h *Handler) stale(w http.ResponseWriter, r *http.Request, a Ask, reason st
 
 // form writes the sign-in page. s is the person who must prove themself again, nil for anybody.
 func (h *Handler) form(w http.ResponseWriter, r *http.Request, status int, a Ask, s *Signed, username, problem string, wait time.Duration) {
-	p := templates.SignIn{Action: self(r), Username: username, Problem: problem, Wait: int(wait / time.Second)}
+	p := templates.SignIn{Action: self(r), Username: username, Problem: problem, Wait: int((wait + time.Second - 1) / time.Second)}
 	if a.App != "" {
 		c, err := h.Store.Apps().Connected(r.Context(), idp.OrgOf(r.Context()).ID, a.App)
 		if err == nil {
@@ -115,10 +115,8 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if wait > 0 {
-		seconds := int((wait + time.Second - 1) / time.Second)
-		w.Header().Set("Retry-After", strconv.Itoa(seconds))
 		h.refuse(r, "TooManyAttempts", idOf(u), a.App, "too many failed sign-ins")
-		h.form(w, r, http.StatusTooManyRequests, a, nil, username, "signin.throttled", time.Duration(seconds)*time.Second)
+		h.form(w, r, http.StatusTooManyRequests, a, nil, username, "signin.throttled", wait)
 		return
 	}
 	hash := ""

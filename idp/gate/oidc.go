@@ -92,14 +92,17 @@ func (g OIDC) Ask(w http.ResponseWriter, r *http.Request, c *oidc.Client, need o
 	}
 }
 
-// host is where an answer for c leads, as a person reads it.
+// host is where an answer for c leads, as a person reads it; empty where it can lead to several hosts.
 func host(c *oidc.Client) string {
+	found := ""
 	for _, raw := range c.RedirectURIs {
-		if u, err := url.Parse(raw); err == nil && u.Hostname() != "" {
-			return u.Hostname()
+		u, err := url.Parse(raw)
+		if err != nil || found != "" && u.Hostname() != found {
+			return ""
 		}
+		found = u.Hostname()
 	}
-	return ""
+	return found
 }
 
 // Again answers for a person who is not here: may gr be used now, in this way?

@@ -75,7 +75,10 @@ func encode(v reflect.Value) *yaml.Node {
 		n := &yaml.Node{Kind: yaml.SequenceNode}
 		for i := range v.Len() {
 			x := encode(v.Index(i))
-			if x == nil {
+			switch {
+			case x == nil && v.Type().Elem().Kind() == reflect.Struct:
+				x = &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+			case x == nil:
 				x = scalar("")
 			}
 			if x.Kind == yaml.ScalarNode {

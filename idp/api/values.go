@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -19,12 +20,12 @@ func (s *Strings) unmarshal(n *yaml.Node) error {
 	case n.Kind == yaml.SequenceNode:
 		for _, x := range n.Content {
 			if x.Kind != yaml.ScalarNode || x.Tag == "!!null" {
-				return fmt.Errorf("must be a text or a list of texts")
+				return errors.New("must be a text or a list of texts")
 			}
 			*s = append(*s, x.Value)
 		}
 	default:
-		return fmt.Errorf("must be a text or a list of texts")
+		return errors.New("must be a text or a list of texts")
 	}
 	return nil
 }
@@ -36,7 +37,7 @@ func (a *AuthnContext) unmarshal(n *yaml.Node) error {
 	case n.Kind == yaml.MappingNode && len(n.Content) == 2 && n.Content[0].Value == "always" && n.Content[1].Kind == yaml.ScalarNode:
 		*a = AuthnContext(n.Content[1].Value)
 	default:
-		return fmt.Errorf("must be lenient, strict, or {always: URN}")
+		return errors.New("must be lenient, strict, or {always: URN}")
 	}
 	return nil
 }
@@ -46,6 +47,9 @@ type Duration time.Duration
 
 func (d *Duration) unmarshal(n *yaml.Node) error {
 	v, err := ParseDuration(n.Value)
+	if err == nil && v == 0 {
+		return errors.New("must be longer than nothing; leave the key out for its default")
+	}
 	*d = Duration(v)
 	return err
 }
@@ -72,18 +76,20 @@ func ParseDuration(text string) (time.Duration, error) {
 	return time.Duration(n)*24*time.Hour + v, nil
 }
 
-// Date is a day or a moment; a day ends where the next begins, UTC.
+// Date is a day or a moment, to the second; a day ends where the next begins, UTC. The zero time means "without end", so no
+// text may become it.
 type Date struct{ time.Time }
 
 func (d *Date) unmarshal(n *yaml.Node) error {
-	if t, err := time.Parse(time.DateOnly, n.Value); err == nil {
-		d.Time = t.AddDate(0, 0, 1)
-		return nil
+	t, err := time.Parse(time.DateOnly, n.Value)
+	if err == nil {
+		t = t.AddDate(0, 0, 1)
+	} else {
+		t, err = time.Parse(time.RFC3339, n.Value)
 	}
-	t, err := time.Parse(time.RFC3339, n.Value)
-	if err != nil {
-		return fmt.Errorf("must be a day like 2027-01-31 or a time like 2027-01-31T12:00:00Z")
+	if err != nil || t.Year() < 1970 || t.Year() > 9998 {
+		return errors.New("must be a day like 2027-01-31 or a time like 2027-01-31T12:00:00Z")
 	}
-	d.Time = t.UTC()
+	d.Time = t.UTC().Truncate(time.Second)
 	return nil
 }

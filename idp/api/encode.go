@@ -99,6 +99,9 @@ func encode(v reflect.Value) *yaml.Node {
 				n.Content = append(n.Content, scalar(k.String()), x)
 			}
 		}
+		if len(n.Content) == 0 {
+			return nil
+		}
 		return n
 	case reflect.String:
 		if v.Len() == 0 {

@@ -202,7 +202,7 @@ func (a *applying) readDoc(ctx context.Context, p place, d *Doc) error {
 		if err != nil {
 			return err
 		}
-		if u == nil {
+		if u == nil || idp.NameKey(u.Username) != key { // somebody's e-mail address is no name to change them by
 			u = &idp.User{ID: a.Store.NewID(), Username: v.Username, Email: v.Email}
 		} else {
 			a.users[key] = u

@@ -38,7 +38,10 @@ func (p place) fault(path, format string, args ...any) {
 func (r *refs) ids(p place, path string, kind idp.Kind, list []string) []string {
 	var ids []string
 	for i, name := range list {
-		if id := r.id(p, fmt.Sprintf("%s[%d]", path, i), kind, name); id != "" {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		if name == "" {
+			p.fault(at, "there is no %s %q", kind, name)
+		} else if id := r.id(p, at, kind, name); id != "" {
 			ids = append(ids, id)
 		}
 	}
@@ -150,7 +153,7 @@ func (r *refs) buildApp(ctx context.Context, p place, d *AppDoc, old *idp.Connec
 			put.Secret = d.OAuth.ClientSecret.Plain
 		}
 	}
-	if d.Policy != nil {
+	if d.Policy != nil && !d.Policy.onlyBlocks() {
 		put.Policy = r.buildPolicy(p, d.Policy)
 	}
 	return put
@@ -166,7 +169,10 @@ func (r *refs) buildPolicy(p place, d *PolicyDoc) *idp.Installation {
 		i.PermittedUsers = idp.AdminApproved
 	}
 	for n, u := range d.Users {
-		if id := r.user(p, fmt.Sprintf("policy.users[%d].user", n), u.User); id != "" {
+		at := fmt.Sprintf("policy.users[%d].user", n)
+		if u.User == "" {
+			p.fault(at, "say who")
+		} else if id := r.user(p, at, u.User); id != "" {
 			i.Users = append(i.Users, idp.Permitted{User: id, Until: u.Until.Time})
 		}
 	}
@@ -313,9 +319,9 @@ func (r *refs) buildOAuth(p place, d *OAuthDoc, old *idp.Connected) *oidc.Client
 }
 
 func (r *refs) buildMould(p place, d *RegistrationDoc) *oidc.Mould {
-	m := &oidc.Mould{Limit: d.Limit, ExpireUnusedAfter: time.Duration(d.ExpireUnusedAfter), Grants: d.Grants, Scopes: d.Scopes, RunAs: d.RunAs, Permit: d.Permit}
-	if m.Limit == 0 {
-		m.Limit = 100
+	m := &oidc.Mould{Limit: 100, ExpireUnusedAfter: time.Duration(d.ExpireUnusedAfter), Grants: d.Grants, Scopes: d.Scopes, RunAs: d.RunAs, Permit: d.Permit}
+	if d.Limit != nil {
+		m.Limit = *d.Limit
 	}
 	if m.RunAs != "" && m.RunAs != "auto" {
 		m.RunAs = r.user(p, "oauth.registration.runAs", m.RunAs)

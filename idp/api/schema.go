@@ -1,5 +1,7 @@
 package api
 
+import "reflect"
+
 // The kinds of document, key by key as SURFACE.md §3 lists them. A pointer tells a key that is absent from one that is
 // empty. `later` marks a key whose effect is not built: it is refused, never ignored.
 
@@ -240,7 +242,7 @@ type IDTokenDoc struct {
 
 // RegistrationDoc makes the app the mould of a gateway's clients.
 type RegistrationDoc struct {
-	Limit             int      `doc:"limit"`
+	Limit             *int     `doc:"limit"`
 	ExpireUnusedAfter Duration `doc:"expireUnusedAfter"`
 	Approval          string   `doc:"approval"` // automatic
 	Grants            []string `doc:"grants"`
@@ -266,6 +268,13 @@ type PolicyDoc struct {
 	RedirectURIs  []string       `doc:"redirectURIs,later"`
 	ApprovalLimit int            `doc:"approvalLimit,later"`
 	StartURL      string         `doc:"startURL,later"`
+}
+
+// onlyBlocks tells if the policy says that the app is blocked and nothing else: it is then not installed, as without a
+// policy.
+func (d *PolicyDoc) onlyBlocks() bool {
+	blocks := d.Blocked != nil && *d.Blocked
+	return blocks && reflect.DeepEqual(d, &PolicyDoc{Blocked: d.Blocked})
 }
 
 // PermittedUser names one user, with an end if there is one.

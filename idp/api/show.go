@@ -94,7 +94,7 @@ func (n *names) appDoc(c *idp.Connected, metadata []byte) *AppDoc {
 	}
 	if c.Blocked() {
 		if d.Policy == nil {
-			d.Policy = &PolicyDoc{PermittedUsers: idp.AdminApproved}
+			d.Policy = &PolicyDoc{}
 		}
 		yes := true
 		d.Policy.Blocked = &yes
@@ -220,7 +220,7 @@ func (n *names) oauthDoc(o *oidc.Client) *OAuthDoc {
 		}
 	}
 	if m := o.Mould; m != nil {
-		d.Registration = &RegistrationDoc{Limit: m.Limit, ExpireUnusedAfter: Duration(m.ExpireUnusedAfter), Grants: m.Grants, Scopes: m.Scopes, RunAs: m.RunAs, Permit: m.Permit}
+		d.Registration = &RegistrationDoc{Limit: &m.Limit, ExpireUnusedAfter: Duration(m.ExpireUnusedAfter), Grants: m.Grants, Scopes: m.Scopes, RunAs: m.RunAs, Permit: m.Permit}
 		if name, ok := n.users[m.RunAs]; ok {
 			d.Registration.RunAs = name
 		}

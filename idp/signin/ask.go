@@ -53,7 +53,7 @@ func (h *Handler) openAsk(r *http.Request) (Ask, error) {
 		return Ask{Back: "/apps"}, nil
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil {
+	if err != nil || strings.ContainsAny(text, "\r\n") { // which a decoder skips
 		return Ask{}, errAsk
 	}
 	b, err := h.Sealer.Open("ask\x00"+idp.OrgOf(r.Context()).ID, sealed)

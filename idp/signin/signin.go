@@ -34,7 +34,7 @@ import (
 type Handler struct {
 	Store  *store.Store
 	People *people.People
-	Sealer *keys.Sealer
+	Sealer *keys.Sealer // of a purpose of its own: it seals with every redirect
 	Now    func() time.Time
 	Log    *slog.Logger
 }

@@ -139,10 +139,11 @@ func (v SignIn) Start(ctx context.Context, p Proof) error {
 			}
 		}
 		for _, name := range p.Throttle {
-			// Many people share an address: a success takes back its own attempt there, not everybody's failures.
+			// Many people share an address: a success takes back its own attempt there and the wait that it began, not
+			// everybody's failures.
 			q := `DELETE FROM throttle WHERE org = $1 AND name = $2`
 			if strings.HasPrefix(name, "address:") {
-				q = `UPDATE throttle SET failures = failures - 1 WHERE org = $1 AND name = $2 AND failures > 0`
+				q = `UPDATE throttle SET failures = failures - 1, until = 0 WHERE org = $1 AND name = $2 AND failures > 0`
 			}
 			if _, err := tx.Exec(q, s.Org, name); err != nil {
 				return err

@@ -44,7 +44,7 @@ type Config struct {
 
 // NewSignIn returns the room of the person at the browser, which the command line needs too (the set-up link).
 func (c Config) NewSignIn() *signin.Handler {
-	return &signin.Handler{Store: c.Store, People: c.People, Sealer: c.Sealer, Now: c.Now, Log: c.Log}
+	return &signin.Handler{Store: c.Store, People: c.People, Sealer: c.Sealer.For("ask"), Now: c.Now, Log: c.Log}
 }
 
 // New returns the whole server.

@@ -95,9 +95,9 @@ func (g OIDC) Ask(w http.ResponseWriter, r *http.Request, c *oidc.Client, need o
 // host is where an answer for c leads, as a person reads it; empty where it can lead to several hosts.
 func host(c *oidc.Client) string {
 	found := ""
-	for _, raw := range c.RedirectURIs {
+	for i, raw := range c.RedirectURIs {
 		u, err := url.Parse(raw)
-		if err != nil || found != "" && u.Hostname() != found {
+		if err != nil || i > 0 && u.Hostname() != found {
 			return ""
 		}
 		found = u.Hostname()

@@ -217,6 +217,7 @@ policy:
 kind: App
 name: Spa
 oauth:
+  clientID: spa
   type: browser
   redirectURIs: [https://spa.example.com/cb]
   scopes: [openid]

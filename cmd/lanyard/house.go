@@ -258,19 +258,22 @@ func (f storeFlags) master(dsn string) ([]byte, error) {
 	}
 	file := filepath.Join(f.Data, "master.key")
 	b, err := os.ReadFile(file)
-	if err == nil {
-		if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
-			return nil, fmt.Errorf("%s can be read by others than its owner (mode %04o); run: chmod 600 %s", file, info.Mode().Perm(), file)
+	if errors.Is(err, fs.ErrNotExist) {
+		if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+			return makeMaster(file)
 		}
-		return keys.ParseMaster(strings.TrimSpace(string(b)))
+		// Another process at its first start may have made both since.
+		if b, err = os.ReadFile(file); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s is there, but its master key %s is not; put the key back, or give it in LANYARD_MASTER_KEY. Nothing was changed", path, file)
+		}
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return nil, fmt.Errorf("the master key: %w", err)
 	}
-	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
-		return nil, fmt.Errorf("%s is there, but its master key %s is not; put the key back, or give it in LANYARD_MASTER_KEY. Nothing was changed", path, file)
+	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s can be read by others than its owner (mode %04o); run: chmod 600 %s", file, info.Mode().Perm(), file)
 	}
-	return makeMaster(file)
+	return keys.ParseMaster(strings.TrimSpace(string(b)))
 }
 
 // makeMaster makes the key so that of several processes at once all have the same one, whole.

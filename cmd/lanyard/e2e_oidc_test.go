@@ -58,7 +58,7 @@ func TestOIDC(t *testing.T) {
 		if !slices.Equal(id.Audience, []string{"wellness"}) || id.Expires.Sub(id.Issued) != time.Hour || id.AuthTime < before.Unix() || id.ACR == "" {
 			t.Errorf("WEL-1: %+v", id)
 		}
-		if token.TokenType != "Bearer" || token.Expiry.Sub(time.Now()) < 59*time.Minute || token.RefreshToken == "" {
+		if token.TokenType != "Bearer" || time.Until(token.Expiry) < 59*time.Minute || token.RefreshToken == "" {
 			t.Errorf("WEL-1: %+v", token)
 		}
 		// WEL-4, by GET and both ways of POST

@@ -323,7 +323,7 @@ func TestSAMLSignedRequests(t *testing.T) {
 func TestSAMLNames(t *testing.T) {
 	each(t, func(t *testing.T, o *org) {
 		long := strings.Repeat("Maximiliana ", 16) + "Berger"
-		o.apply("kind: User\nusername: x1\nemail: o'hara@example.com\ngivenName: \"Síle \\U0001F469\\U0001F3FD‍\\U0001F680\"\nfamilyName: \"O'Hara & <Sons> \\\"Ltd\\\"\"\npassword: {plain: "+password+"}",
+		o.apply("kind: User\nusername: x1\nemail: o'hara@example.com\ngivenName: \"Síle \\U0001F469\\U0001F3FD\u200d\\U0001F680\"\nfamilyName: \"O'Hara & <Sons> \\\"Ltd\\\"\"\npassword: {plain: "+password+"}",
 			"kind: User\nusername: x2\nemail: x2@example.com\ngivenName: \"יעל\"\nfamilyName: \"الحسن\"\npassword: {plain: "+password+"}",
 			"kind: User\nusername: x3\nemail: x3@example.com\ngivenName: \""+long+"\"\nfamilyName: Ng\npassword: {plain: "+password+"}",
 			app("Your Benefits", "benefits.example", "attributes: [{name: given, source: givenName}, {name: family, source: familyName}]", "permittedUsers: self-authorize"),
@@ -333,7 +333,7 @@ func TestSAMLNames(t *testing.T) {
 		s := newSP(t, "benefits.example").meet(o)
 		rp := newRP(t, o, "wellness", "a-client-secret-of-wellness", "https://wellness.example/cb", "openid", "profile", "email")
 		for _, x := range []struct{ user, email, given, family string }{
-			{"x1", "o'hara@example.com", "Síle 👩🏽‍🚀", `O'Hara & <Sons> "Ltd"`},
+			{"x1", "o'hara@example.com", "Síle 👩🏽\u200d🚀", `O'Hara & <Sons> "Ltd"`},
 			{"x2", "x2@example.com", "יעל", "الحسن"},
 			{"x3", "x3@example.com", long, "Ng"},
 		} {

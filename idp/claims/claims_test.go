@@ -185,7 +185,7 @@ func TestNameIDsTellApart(t *testing.T) {
 		if ana == value(elsewhere, h.ana, saml.FormatPersistent) || ana == value(app(), bob, saml.FormatPersistent) {
 			t.Error("a persistent NameID is shared")
 		}
-		if value(app(), h.ana, saml.FormatTransient) == value(app(), h.ana, saml.FormatTransient) {
+		if first, second := value(app(), h.ana, saml.FormatTransient), value(app(), h.ana, saml.FormatTransient); first == second {
 			t.Error("a transient NameID came twice")
 		}
 	})

@@ -77,7 +77,11 @@ func main() {
 			_ = os.Unsetenv(name)
 		}
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	context.AfterFunc(ctx, stop) // who asks a second time does not wait for what is under way
 	code := run(os.Args[1:], &globals{ctx: ctx, in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	stop()
@@ -123,6 +127,9 @@ func run(args []string, g *globals) (code int) {
 		var u usage
 		if errors.As(err, &u) {
 			return misused(g, err, k)
+		}
+		if g.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = errors.New("interrupted")
 		}
 		if !errors.Is(err, errSaid) {
 			for _, line := range strings.Split(trim(err), "\n") {

@@ -129,6 +129,10 @@ func declarations(dir string) (names []string, err error) {
 func ask(g *globals, question string) (bool, error) {
 	fmt.Fprintf(g.err, "%s [y/N] ", question)
 	line, err := bufio.NewReader(g.in).ReadString('\n')
+	if errors.Is(err, io.EOF) && line == "" {
+		fmt.Fprintln(g.err)
+		return false, errors.New("nobody answered; where nobody can, say --yes")
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
 	}

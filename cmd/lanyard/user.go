@@ -82,14 +82,11 @@ func (c userListCmd) Run(g *globals) error {
 	defer h.close()
 	f := store.UserFilter{Limit: 1000}
 	if c.Group != "" {
-		n, err := h.st.People().Named(h.ctx, h.org.ID, idp.KindGroup, c.Group)
-		if errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("there is no group %q", c.Group)
-		}
+		ids, err := h.named(idp.KindGroup, "group", []string{c.Group})
 		if err != nil {
 			return err
 		}
-		f.Kind, f.Ref = idp.KindGroup, n.ID
+		f.Kind, f.Ref = idp.KindGroup, ids[0]
 	}
 	views := []userView{}
 	for {
@@ -162,6 +159,8 @@ type userCreateCmd struct {
 	GivenName    string   `help:"Given name."`
 	FamilyName   string   `help:"Family name."`
 	Group        []string `help:"Groups." placeholder:"NAME"`
+	Profile      string   `help:"Profile." placeholder:"NAME"`
+	PermSet      []string `name:"permission-set" help:"Permission sets." placeholder:"NAME"`
 	Admin        bool     `help:"An administrator of this house."`
 	Service      bool     `help:"A service, which can not sign in."`
 	PasswordFile string   `help:"File that holds the password; - for standard input. Without it, there is none." placeholder:"FILE"`
@@ -182,15 +181,18 @@ func (c userCreateCmd) Run(g *globals) error {
 	if c.Admin {
 		u.Roles = []string{"admin"}
 	}
-	for _, name := range c.Group {
-		n, err := h.st.People().Named(h.ctx, h.org.ID, idp.KindGroup, name)
-		if errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("there is no group %q", name)
-		}
+	if u.Groups, err = h.named(idp.KindGroup, "group", c.Group); err != nil {
+		return err
+	}
+	if u.PermissionSets, err = h.named(idp.KindPermissionSet, "permission set", c.PermSet); err != nil {
+		return err
+	}
+	if c.Profile != "" {
+		ids, err := h.named(idp.KindProfile, "profile", []string{c.Profile})
 		if err != nil {
 			return err
 		}
-		u.Groups = append(u.Groups, n.ID)
+		u.Profile = ids[0]
 	}
 	password, err := c.password(g)
 	if err != nil {
@@ -200,6 +202,21 @@ func (c userCreateCmd) Run(g *globals) error {
 		return taken(err)
 	}
 	return c.show(g, h, u)
+}
+
+// named finds the ids of groups, profiles or permission sets by name.
+func (h *house) named(kind idp.Kind, word string, names []string) (ids []string, err error) {
+	for _, name := range names {
+		n, err := h.st.People().Named(h.ctx, h.org.ID, kind, name)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil, fmt.Errorf("there is no %s %q", word, name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, n.ID)
+	}
+	return ids, nil
 }
 
 func (c userCreateCmd) password(g *globals) (string, error) {

@@ -179,7 +179,7 @@ func (a *applying) changeApp(ctx context.Context, p place, v *AppDoc, old *idp.C
 				return err
 			}
 		}
-		return a.block(ctx, tx, put.App, block || old.Blocked()) // a block outlives its policy
+		return a.block(ctx, tx, put.App, block)
 	})
 	return nil
 }

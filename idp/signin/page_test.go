@@ -199,7 +199,7 @@ func TestForms(t *testing.T) {
 			}
 		}
 		// The name and password count only in the body: an address is written down in too many places.
-		if w := h.browser().post("/signin?username=ana&password=" + url.QueryEscape(anaPassword)); w.Code != http.StatusUnprocessableEntity {
+		if w := h.browser().post("/signin?password="+url.QueryEscape(anaPassword), "username", "ana"); w.Code != http.StatusUnprocessableEntity {
 			t.Errorf("credentials in the address: %d", w.Code)
 		}
 		for _, path := range []string{"/signin", "/consent", "/signout", "/setup"} {
@@ -234,6 +234,7 @@ func TestChangePassword(t *testing.T) {
 			{"", "a third long one", "password.current"},
 			{benPassword, "a third long one", "password.current"},
 			{anaPassword + " ", "a third long one", "password.current"},
+			{"Correct Horse Battery", "a third long one", "password.current"},
 			{anaPassword, anaPassword, "password.same"},
 			{anaPassword, "short", "password.short"},
 			{anaPassword, "password1", "password.common"},

@@ -1,12 +1,14 @@
 package signin_test
 
 import (
+	"errors"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/lanyard-sso/lanyard/idp"
 	"github.com/lanyard-sso/lanyard/idp/store"
 	"github.com/lanyard-sso/lanyard/idp/store/storetest"
 )
@@ -202,6 +204,11 @@ func TestInactive(t *testing.T) {
 		}
 		if w := b.post("/signin", "username", "ana", "password", anaPassword); w.Code != http.StatusUnprocessableEntity {
 			t.Errorf("a deactivated user signs in: %d", w.Code)
+		}
+		// Deactivated between the password and the session: none is made.
+		late := store.Proof{Session: &idp.Session{Org: h.org.ID, User: h.ana.ID, Expires: h.Now().Add(time.Hour)}, Hash: make([]byte, 32)}
+		if err := h.st.SignIn().Start(t.Context(), late); !errors.Is(err, store.ErrGone) {
+			t.Errorf("a session for a deactivated user: %v", err)
 		}
 		if e := h.event("InvalidUserCredentials"); e.User != "ana" || e.Reason != "the user is not active" {
 			t.Errorf("event %+v", e)

@@ -23,6 +23,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
@@ -82,7 +83,10 @@ func main() {
 		ends = append(ends, syscall.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), ends...)
-	context.AfterFunc(ctx, stop) // who asks a second time does not wait for what is under way
+	context.AfterFunc(ctx, func() { // who asks again does not wait for what is under way; twice at once is one asking
+		time.Sleep(time.Second)
+		stop()
+	})
 	code := run(os.Args[1:], &globals{ctx: ctx, in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(code)

@@ -177,7 +177,7 @@ func TestBrowser(t *testing.T) {
 		victim.signIn(p)
 		a = victim.get(back)
 		w.local(t, a, "InvalidAuthnRequest", "the login belongs to another browser")
-		if a.status != http.StatusForbidden {
+		if a.status != http.StatusBadRequest {
 			t.Errorf("status %d", a.status)
 		}
 		// And has nothing from it: only their own sign-in answers it.

@@ -76,7 +76,7 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, ErrSpent):
 		h.answered(j)
 	case errors.Is(err, ErrBrowser):
-		h.page(j, "problem.browser", http.StatusForbidden, Refusal{Code: "InvalidAuthnRequest", Reason: "the login belongs to another browser"})
+		h.page(j, "problem.browser", http.StatusBadRequest, Refusal{Code: "InvalidAuthnRequest", Reason: "the login belongs to another browser"})
 	case errors.Is(err, ErrNotFound):
 		h.page(j, "problem.expired", http.StatusBadRequest, Refusal{Code: "InvalidAuthnRequest", Reason: "the login is unknown or older than an hour"})
 	case err != nil:

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"html"
 	"io"
@@ -32,7 +33,10 @@ func (o *org) browser() *browser {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, b.at.addr)
-		}, DisableKeepAlives: true}, // a connection kept would lead to the node before
+		},
+			DisableKeepAlives: true, // a connection kept would lead to the node before
+			TLSClientConfig:   &tls.Config{RootCAs: o.roots},
+		},
 		Timeout: 30 * time.Second,
 	}
 	return b
@@ -45,8 +49,9 @@ type page struct {
 	url       *url.URL
 	header    http.Header
 	body      string
-	way       []string // the paths that led here, redirects included
-	locations []string // the addresses that redirects named on the way
+	way       []string       // the paths that led here, redirects included
+	locations []string       // the addresses that redirects named on the way
+	cookies   []*http.Cookie // set on the way
 }
 
 // site is what browsers go by: 127.0.0.1 and localhost are two.
@@ -57,7 +62,7 @@ func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
 // get opens an address as if it was typed, or followed from another site.
 func (b *browser) get(to string) *page {
 	b.t.Helper()
-	return b.go_("GET", to, nil, nil)
+	return b.walk("GET", to, nil, nil)
 }
 
 // post posts a form that a page at from shows; from is "" for a caller that is no browser.
@@ -69,19 +74,20 @@ func (b *browser) post(to string, form url.Values, from string) *page {
 	} else if from != "here" {
 		u = must(url.Parse(from))
 	}
-	return b.go_("POST", to, form, u)
+	return b.walk("POST", to, form, u)
 }
 
-func (b *browser) go_(method, to string, form url.Values, from *url.URL) *page {
+func (b *browser) walk(method, to string, form url.Values, from *url.URL) *page {
 	b.t.Helper()
 	u, err := b.home.Parse(to)
 	if err != nil {
 		b.t.Fatalf("%s: %v", to, err)
 	}
 	var way, locations []string
+	var cookies []*http.Cookie
 	for range 20 {
 		if u.Host != b.home.Host {
-			return &page{t: b.t, url: u, way: way, locations: locations}
+			return &page{t: b.t, url: u, way: way, locations: locations, cookies: cookies}
 		}
 		way = append(way, u.Path)
 		var body io.Reader
@@ -101,6 +107,8 @@ func (b *browser) go_(method, to string, form url.Values, from *url.URL) *page {
 			r.Header.Set("Sec-Fetch-Site", "none")
 		case crossSite:
 			r.Header.Set("Sec-Fetch-Site", "cross-site")
+		case origin(from) != origin(u):
+			r.Header.Set("Sec-Fetch-Site", "same-site")
 		default:
 			r.Header.Set("Sec-Fetch-Site", "same-origin")
 		}
@@ -125,7 +133,8 @@ func (b *browser) go_(method, to string, form url.Values, from *url.URL) *page {
 			b.t.Fatal(err)
 		}
 		b.jar.SetCookies(u, res.Cookies())
-		p := &page{t: b.t, status: res.StatusCode, url: u, header: res.Header, body: string(text), way: way, locations: locations}
+		cookies = append(cookies, res.Cookies()...)
+		p := &page{t: b.t, status: res.StatusCode, url: u, header: res.Header, body: string(text), way: way, locations: locations, cookies: cookies}
 		switch res.StatusCode {
 		case 301, 302, 303:
 			method, form = "GET", nil
@@ -192,7 +201,7 @@ func (b *browser) fill(p *page, pairs ...string) *page {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return b.go_("POST", to.String(), f.values, p.url)
+	return b.walk("POST", to.String(), f.values, p.url)
 }
 
 // signIn signs in at the page that asks for it.

@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -63,6 +65,7 @@ type org struct {
 	env   []string // how they find the database
 	url   string   // the public address: the first node's
 	nodes []*node
+	roots *x509.CertPool // who vouches for the servers, where they speak TLS
 }
 
 // each runs f with a Lanyard on each kind of database.
@@ -186,7 +189,10 @@ func (l *lines) tail() string {
 // serve starts a server and waits until it says that it answers.
 func (o *org) serve(args ...string) *node {
 	o.t.Helper()
-	n := start(o.t, o.dir, o.env, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	if !slices.Contains(args, "--listen") {
+		args = append(args, "--listen", "127.0.0.1:0")
+	}
+	n := start(o.t, o.dir, o.env, append([]string{"serve"}, args...)...)
 	first, err := n.out.ReadString('\n')
 	address, ok := strings.CutPrefix(strings.TrimSpace(first), "lanyard: serving ")
 	if err != nil || !ok {
@@ -194,6 +200,13 @@ func (o *org) serve(args ...string) *node {
 	}
 	_, addr, _ := strings.Cut(address, "://")
 	s := &node{addr: addr, url: address, log: n.log, stop: n.stop}
+	o.t.Cleanup(func() { // LOG-02
+		for _, canary := range []string{password, secret} {
+			if strings.Contains(n.log.String(), canary) {
+				o.t.Errorf("%q is in the log", canary)
+			}
+		}
+	})
 	if o.nodes = append(o.nodes, s); o.url == "" {
 		o.url = address
 	}

@@ -186,7 +186,7 @@ func TestSAMLRefusals(t *testing.T) {
 		// BEN-5, SAML-REQ-22
 		for _, w := range []struct {
 			what string
-			go_  func(b *browser) *page
+			open func(b *browser) *page
 		}{
 			{"BEN-5 by Redirect", func(b *browser) *page { return b.get(benefits.redirect(benefits.request(), "")) }},
 			{"BEN-5 by POST", func(b *browser) *page {
@@ -195,7 +195,7 @@ func TestSAMLRefusals(t *testing.T) {
 			{"BEN-5 by launch", func(b *browser) *page { return b.get("/saml/launch/Your_Benefits") }},
 		} {
 			for _, b := range []*browser{o.browser(), o.in("ben")} {
-				p := w.go_(b)
+				p := w.open(b)
 				if p.url.Path == "/signin" {
 					p = b.signIn(p, "ben")
 				}

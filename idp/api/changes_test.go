@@ -163,11 +163,11 @@ func TestApplyMetadataFile(t *testing.T) {
 		if other.export(t) != h.export(t) {
 			t.Errorf("exported there\n%s\nand here\n%s", other.export(t), h.export(t))
 		}
-		write("https://sp.example.com/other")
+		write("https://sp.example.com/acx")
 		if got, err := declare(app, api.Options{}); !strings.Contains(got, "~ App/SP saml.metadata: sha256 ") || !strings.HasSuffix(got, "\n0 to add, 1 to change, 0 to delete\n") {
 			t.Error(got, err)
 		}
-		if c, err = h.Store.Apps().Find(t.Context(), h.org.ID, "SP"); err != nil || c.App.SAML.ACS[0].URL != "https://sp.example.com/other" {
+		if c, err = h.Store.Apps().Find(t.Context(), h.org.ID, "SP"); err != nil || c.App.SAML.ACS[0].URL != "https://sp.example.com/acx" {
 			t.Error(c.App.SAML, err)
 		}
 		for text, want := range map[string]string{

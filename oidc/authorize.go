@@ -143,6 +143,9 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, site *Site, c *
 			Scopes: c.allowed(l.Scopes, s), Nonce: l.Nonce, AuthTime: s.AuthTime, ACR: s.ACR, AMR: s.AMR, Created: now,
 		},
 	}, l.ID)
+	if errors.Is(err, ErrNotFound) {
+		err = &Error{Code: AccessDenied, Description: "The person or the app is gone.", Event: "NoAccess", User: s.User}
+	}
 	if err != nil {
 		h.toClient(w, r, site, c, l, err)
 		return

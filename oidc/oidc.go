@@ -330,7 +330,7 @@ type Store interface {
 	// Code reads the code by id, spent or not, or ErrNotFound.
 	Code(ctx context.Context, org, id string) (*Code, error)
 	// Redeem spends the code of that id and stores what it became. ErrSpent: it was spent before; then DropGrant is due.
-	// ErrNotFound: its person or app is gone.
+	// ErrNotFound: its person or app is gone, or what would have ended the grant happened since the code was made.
 	Redeem(ctx context.Context, org, code string, i Issue) error
 	// AddGrant stores a grant that needs no code (client credentials), with its token. ErrNotFound: its person or app is
 	// gone.

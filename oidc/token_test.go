@@ -278,6 +278,31 @@ func TestCodeOutlived(t *testing.T) {
 	})
 }
 
+// OA-CD-07: a code is a grant in waiting. What ends every grant ends it too, however short it lasted.
+func TestCodeDiesWithTheGrants(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		for name, end := range map[string]func(*oidc.Client) error{
+			"app blocked and not": func(c *oidc.Client) error { h.block(c.App, true); h.block(c.App, false); return nil },
+			"grants of the app revoked": func(c *oidc.Client) error {
+				return h.st.Apps().RevokeGrants(t.Context(), h.org.ID, c.App, "")
+			},
+			"all grants revoked": func(*oidc.Client) error { return h.st.Apps().RevokeGrants(t.Context(), h.org.ID, "", "") },
+			"signed out everywhere": func(*oidc.Client) error {
+				return h.st.Write(t.Context(), func(tx *store.Tx) error { return tx.EndUser(h.org.ID, h.people["ben"].ID) })
+			},
+		} {
+			c := h.client("rp-"+strings.ReplaceAll(name, " ", "-"), nil)
+			h.ok(h.redeem(c.ID, h.browser("ben").code(c.ID)))
+			code := h.browser("ben").code(c.ID)
+			h.must(end(c))
+			if h.fails(h.redeem(c.ID, code), 400, invalidGrant); t.Failed() {
+				t.Fatal(name)
+			}
+			h.ok(h.redeem(c.ID, h.browser("ben").code(c.ID)))
+		}
+	})
+}
+
 // OA-CD-02: of many who take a code at once one gets tokens, and they are dead, because it was used twice.
 func TestCodeTakers(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {

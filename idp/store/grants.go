@@ -91,11 +91,24 @@ func (v OIDC) Token(ctx context.Context, org, id string) (*oidc.Token, *oidc.Gra
 // Redeem spends the code of that id and stores what it became.
 func (v OIDC) Redeem(ctx context.Context, org, code string, i oidc.Issue) error {
 	return spent(v.s.Write(ctx, func(tx *Tx) error {
-		if err := tx.Gate(`UPDATE code SET redeemed = $3 WHERE org = $1 AND id = $2 AND redeemed <> $3`, org, code, true); err != nil {
+		var text string
+		err := tx.QueryRow(`UPDATE code SET redeemed = $3 WHERE org = $1 AND id = $2 AND redeemed <> $3 RETURNING doc`, org, code, true).Scan(&text)
+		if errors.Is(err, ErrNotFound) {
+			return ErrGone
+		}
+		if err != nil {
 			return err
 		}
-		if err := addGrant(tx, org, i); err != nil {
+		var made codeDoc
+		if err := json.Unmarshal([]byte(text), &made); err != nil {
 			return err
+		}
+		now, err := addGrant(tx, org, i)
+		if err != nil {
+			return err
+		}
+		if now != made.Epochs {
+			return ErrNotFound // everything from before was ended meanwhile, if only for a moment
 		}
 		return issued(ctx, tx, org, i)
 	}))
@@ -104,35 +117,48 @@ func (v OIDC) Redeem(ctx context.Context, org, code string, i oidc.Issue) error 
 // AddGrant stores a grant that needs no code, with its token.
 func (v OIDC) AddGrant(ctx context.Context, org string, i oidc.Issue) error {
 	return protocol(v.s.Write(ctx, func(tx *Tx) error {
-		if err := addGrant(tx, org, i); err != nil {
+		if _, err := addGrant(tx, org, i); err != nil {
 			return err
 		}
 		return issued(ctx, tx, org, i)
 	}))
 }
 
-// addGrant inserts the grant under the present epochs.
-func addGrant(tx *Tx, org string, i oidc.Issue) error {
-	g := i.Grant
-	doc, err := json.Marshal(grantDoc{g.Client, g.SID, g.Kind, g.Scopes, g.AuthTime, g.ACR, g.AMR, g.Family})
-	if err != nil {
-		return err
-	}
-	var ofOrg, ofUser, ofApp, ofInstallation int64
+// epochs are those that a grant is made under.
+type epochs struct {
+	Org          int64 `json:"org"`
+	User         int64 `json:"user"`
+	App          int64 `json:"app"`
+	Installation int64 `json:"installation"`
+}
+
+// presentEpochs reads what g would be made under now. ErrNotFound: its person or app is gone.
+func presentEpochs(tx *Tx, org string, g *oidc.Grant) (e epochs, err error) {
 	err = tx.QueryRow(`SELECT o.epoch, u.epoch, a.epoch, COALESCE(i.epoch, -1) FROM org o
 		JOIN usr u ON u.org = o.id AND u.id = $2
 		JOIN app a ON a.org = o.id AND a.id = $3
 		LEFT JOIN installation i ON i.org = o.id AND i.app = a.id
-		WHERE o.id = $1`, org, g.User, g.App).Scan(&ofOrg, &ofUser, &ofApp, &ofInstallation)
+		WHERE o.id = $1`, org, g.User, g.App).Scan(&e.Org, &e.User, &e.App, &e.Installation)
+	return e, err
+}
+
+// addGrant inserts the grant under the present epochs, and returns them.
+func addGrant(tx *Tx, org string, i oidc.Issue) (epochs, error) {
+	g := i.Grant
+	doc, err := json.Marshal(grantDoc{g.Client, g.SID, g.Kind, g.Scopes, g.AuthTime, g.ACR, g.AMR, g.Family})
 	if err != nil {
-		return err
+		return epochs{}, err
+	}
+	now, err := presentEpochs(tx, org, g)
+	if err != nil {
+		return now, err
 	}
 	_, err = tx.Exec(`INSERT INTO grants (org, id, app, usr, session, org_epoch, usr_epoch, app_epoch, installation_epoch,
 			generation, hash, previous, successor, rotated, unused, absolute, created, last_used, ends, doc)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
-		org, g.ID, g.App, g.User, g.Session, ofOrg, ofUser, ofApp, ofInstallation,
+		org, g.ID, g.App, g.User, g.Session, now.Org, now.User, now.App, now.Installation,
 		g.Generation, null(g.Hash), null(g.Previous), null(g.Successor), g.Rotated, g.Unused, g.Absolute, g.Created, g.LastUsed, ends(i), string(doc))
-	return err
+	return now, err
 }
 
 // ends is when nothing of the grant can be alive any more.

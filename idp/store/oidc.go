@@ -142,6 +142,7 @@ type codeDoc struct {
 	Created       time.Time  `json:"created"`
 	Expires       time.Time  `json:"expires"`
 	Grant         oidc.Grant `json:"grant"`
+	Epochs        epochs     `json:"epochs"` // a code is a grant in waiting: it dies with what would have ended the grant
 }
 
 // keepCode is how long a code is remembered after its end: one that is shown again ends what it gave.
@@ -149,15 +150,19 @@ const keepCode = time.Hour
 
 // AddCode stores c and spends the login it answers.
 func (v OIDC) AddCode(ctx context.Context, org string, c *oidc.Code, login string) error {
-	doc, err := json.Marshal(codeDoc{c.ClientID, c.RedirectURI, c.GivenURI, c.CodeChallenge, c.Created, c.Expires, c.Grant})
-	if err != nil {
-		return err
-	}
 	return spent(v.s.Write(ctx, func(tx *Tx) error {
 		if login != "" {
 			if err := answerLogin(tx, org, login); err != nil {
 				return err
 			}
+		}
+		now, err := presentEpochs(tx, org, &c.Grant)
+		if err != nil {
+			return err
+		}
+		doc, err := json.Marshal(codeDoc{c.ClientID, c.RedirectURI, c.GivenURI, c.CodeChallenge, c.Created, c.Expires, c.Grant, now})
+		if err != nil {
+			return err
 		}
 		if _, err := tx.Exec(`INSERT INTO code (org, id, hash, app, grant_id, redeemed, expires, doc) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 			org, c.ID, c.Hash, c.Grant.App, c.Grant.ID, false, c.Expires.Add(keepCode), string(doc)); err != nil {

@@ -376,6 +376,7 @@ func (f *fields) others() {
 	if f.all["jwks"] != nil && f.all["jwks_uri"] != nil {
 		f.fail(badMetadata("jwks and jwks_uri do not go together."))
 	}
+	f.keys()
 	if f.all["software_statement"] != nil {
 		f.fail(&Error{Code: InvalidSoftwareStatement, Description: "Software statements are not accepted."})
 	}

@@ -227,6 +227,9 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, site *Site, c *
 	if err != nil {
 		return c, err
 	}
+	if parent.Blocked {
+		return c, &Error{Code: AccessDenied, Description: "The app that this client was registered by is blocked.", Status: http.StatusForbidden, Event: "AppBlocked"}
+	}
 	next, err := parent.cast(&asked.Metadata)
 	if err != nil {
 		return c, err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -232,6 +233,9 @@ func TestRegistrationRefuses(t *testing.T) {
 			return o
 		}
 		h.register(bearer, with("client_name", "good"))
+		// The example key of RFC 7517, appendix A.1.
+		publicKey := object{"kty": "EC", "crv": "P-256", "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM", "use": "enc"}
+		h.register(bearer, with("jwks", object{"keys": []any{publicKey}}))
 		bad := []string{"javascript:alert(1)", "JaVaScRiPt:alert(1)", "java\nscript:alert(1)", "data:text/html,x", "vbscript:x", "blob:x", "file:///etc/passwd", "https://u:p@h/", "https://app.example/#f", "*", "/relative"}
 		for _, uri := range bad {
 			h.fails(h.do("POST", "/oauth2/register", bearer, with("redirect_uris", []string{redirectURI, uri})), 400, "invalid_redirect_uri")
@@ -261,6 +265,13 @@ func TestRegistrationRefuses(t *testing.T) {
 			"OA-DCR-08 many URIs":           {with("redirect_uris", many(1000)), "invalid_redirect_uri"},
 			"OA-DCR-08 long name":           {with("client_name", strings.Repeat("n", 30<<10)), "invalid_client_metadata"},
 			"OA-DCR-10":                     {`{"jwks":{"keys":[]},"jwks_uri":"https://app.example/k"}`, "invalid_client_metadata"},
+			"OA-DCR-10 a private key":       {with("jwks", object{"keys": []object{{"kty": "RSA", "n": strings.Repeat("_", 342) + "8", "e": "AQAB", "d": "AQAB"}}}), "invalid_client_metadata"},
+			"OA-DCR-10 a symmetric key":     {with("jwks", object{"keys": []object{{"kty": "oct", "k": "AAAA"}}}), "invalid_client_metadata"},
+			"OA-DCR-10 a short key":         {with("jwks", object{"keys": []object{{"kty": "RSA", "n": strings.Repeat("A", 85) + "B", "e": "AQAB"}}}), "invalid_client_metadata"},
+			"OA-DCR-10 unknown kty":         {with("jwks", object{"keys": []object{{"kty": "XX"}}}), "invalid_client_metadata"},
+			"OA-DCR-10 many keys":           {with("jwks", object{"keys": slices.Repeat([]any{publicKey}, 101)}), "invalid_client_metadata"},
+			"OA-DCR-10 no list of keys":     {with("jwks", object{"key": "x"}), "invalid_client_metadata"},
+			"OA-DCR-10 no object":           {with("jwks", []string{}), "invalid_client_metadata"},
 			"OA-DCR-11":                     {with("software_statement", "e30.e30."), "invalid_software_statement"},
 			"OA-DCR-12 number":              {with("client_name", 1), "invalid_client_metadata"},
 			"OA-DCR-12 sparse":              {`{"redirect_uris":["https://app.example/cb",null]}`, "invalid_client_metadata"},
@@ -418,6 +429,15 @@ func TestBlockedChildStaysBlocked(t *testing.T) {
 		h.ok(h.do("GET", at, own, nil))
 		h.block(c.App.ID, false)
 		h.ok(h.by(a))
+
+		// Nor does anything of it change while its parent is blocked.
+		same := maps.Clone(machine)
+		same["client_id"] = a.text("client_id")
+		h.block(c.App.Parent, true)
+		h.fails(h.do("PUT", at, own, same), 403, "access_denied")
+		h.fails(h.do("PUT", at, bearer, same), 401, "invalid_token")
+		h.block(c.App.Parent, false)
+		h.ok(h.do("PUT", at, own, same))
 	})
 }
 

@@ -441,6 +441,35 @@ func TestBlockedChildStaysBlocked(t *testing.T) {
 	})
 }
 
+// OA-DCR-07: what an admin has tightened an update does not loosen.
+func TestUpdateKeepsWhatAdminsSaid(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		_, bearer := h.gateway("gateway", nil)
+		a := h.register(bearer, machine)
+		client := func() oidc.Client {
+			c, err := h.st.Apps().ConnectedByClient(t.Context(), h.org.ID, a.text("client_id"))
+			h.must(err)
+			return *c.App.OAuth
+		}
+		h.must(h.st.Write(t.Context(), func(tx *store.Tx) error {
+			app, err := tx.App(h.org.ID, client().App)
+			if err != nil {
+				return err
+			}
+			o := app.App.OAuth
+			o.RequirePKCE, o.RotateRefreshTokens, o.AccessTokenLifetime, o.IDTokenLifetime = "true", "on", time.Minute, 2*time.Minute
+			return tx.PutApp(&app.App)
+		}))
+		same := maps.Clone(machine)
+		same["client_id"], same["client_name"] = a.text("client_id"), "Another name"
+		h.ok(h.do("PUT", "/oauth2/register/"+a.text("client_id"), "Bearer "+a.text("registration_access_token"), same))
+		got := client()
+		if got.Name != "Another name" || got.RequirePKCE != "true" || got.RotateRefreshTokens != "on" || got.AccessTokenLifetime != time.Minute || got.IDTokenLifetime != 2*time.Minute {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
 // expireUnusedAfter: who was given nothing for so long goes, with its user.
 func TestUnusedChildren(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {

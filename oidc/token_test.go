@@ -287,6 +287,12 @@ func TestCodeDiesWithTheGrants(t *testing.T) {
 				return h.st.Apps().RevokeGrants(t.Context(), h.org.ID, c.App, "")
 			},
 			"all grants revoked": func(*oidc.Client) error { return h.st.Apps().RevokeGrants(t.Context(), h.org.ID, "", "") },
+			"what the user gave the app revoked": func(c *oidc.Client) error {
+				return h.st.Apps().RevokeGrants(t.Context(), h.org.ID, c.App, h.people["ben"].ID)
+			},
+			"all the user gave revoked": func(*oidc.Client) error {
+				return h.st.Apps().RevokeGrants(t.Context(), h.org.ID, "", h.people["ben"].ID)
+			},
 			"signed out everywhere": func(*oidc.Client) error {
 				return h.st.Write(t.Context(), func(tx *store.Tx) error { return tx.EndUser(h.org.ID, h.people["ben"].ID) })
 			},

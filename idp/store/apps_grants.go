@@ -65,18 +65,14 @@ func (a Apps) RevokeGrants(ctx context.Context, org, app, usr string) error {
 		what := ""
 		switch {
 		case app != "" && usr != "":
-			if _, err = tx.Exec(`DELETE FROM grants WHERE org = $1 AND app = $2 AND usr = $3`, org, app, usr); err == nil {
-				_, err = tx.Exec(`DELETE FROM consent WHERE org = $1 AND app = $2 AND usr = $3`, org, app, usr)
-			}
+			err = dropGiven(tx, ` WHERE org = $1 AND app = $2 AND usr = $3`, org, app, usr)
 			what = "all the user gave the app"
 		case app != "":
 			// One number ends any number of them: whoever has an older epoch is dead.
 			err = tx.Gate(`UPDATE app SET epoch = epoch + 1 WHERE org = $1 AND id = $2`, org, app)
 			what = "all that was given the app"
 		case usr != "":
-			if _, err = tx.Exec(`DELETE FROM grants WHERE org = $1 AND usr = $2`, org, usr); err == nil {
-				_, err = tx.Exec(`DELETE FROM consent WHERE org = $1 AND usr = $2`, org, usr)
-			}
+			err = dropGiven(tx, ` WHERE org = $1 AND usr = $2`, org, usr)
 			what = "all the user gave"
 		default:
 			_, err = tx.Exec(`UPDATE app SET epoch = epoch + 1 WHERE org = $1`, org)
@@ -102,4 +98,15 @@ func (v SignIn) AllSessions(ctx context.Context, org, before string, limit int) 
 		s, _, err := sessionRow(r)
 		return s, err
 	}, `SELECT `+sessionColumns+sessionJoin+` AND s.expires > $2`+where+` ORDER BY s.id DESC LIMIT $3`, args...)
+}
+
+// dropGiven ends what a user gave: the grants, the consents, and the codes that would become grants. A code that was
+// redeemed stays, so that its second use is seen.
+func dropGiven(tx *Tx, where string, args ...any) error {
+	for _, q := range []string{`DELETE FROM grants` + where, `DELETE FROM consent` + where, `DELETE FROM code` + where + ` AND NOT redeemed`} {
+		if _, err := tx.Exec(q, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }

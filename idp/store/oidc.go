@@ -164,8 +164,8 @@ func (v OIDC) AddCode(ctx context.Context, org string, c *oidc.Code, login strin
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`INSERT INTO code (org, id, hash, app, grant_id, redeemed, expires, doc) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			org, c.ID, c.Hash, c.Grant.App, c.Grant.ID, false, c.Expires.Add(keepCode), string(doc)); err != nil {
+		if _, err := tx.Exec(`INSERT INTO code (org, id, hash, app, usr, grant_id, redeemed, expires, doc) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			org, c.ID, c.Hash, c.Grant.App, c.Grant.User, c.Grant.ID, false, c.Expires.Add(keepCode), string(doc)); err != nil {
 			return err
 		}
 		return tx.Event(ctx, idp.Event{Org: org, Code: "OauthAuthorize", User: c.Grant.User, App: c.Grant.App, Reason: strings.Join(c.Grant.Scopes, " ")})

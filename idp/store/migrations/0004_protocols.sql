@@ -36,6 +36,7 @@ CREATE TABLE code (
   id TEXT NOT NULL,             -- time-ordered; the code is id.secret
   hash BYTEA NOT NULL,
   app TEXT NOT NULL,
+  usr TEXT NOT NULL,
   grant_id TEXT NOT NULL,       -- what it becomes
   redeemed BOOLEAN NOT NULL,
   expires BIGINT NOT NULL,
@@ -43,6 +44,7 @@ CREATE TABLE code (
   PRIMARY KEY (org, id)
 );
 CREATE INDEX code_expires ON code (expires);
+CREATE INDEX code_usr ON code (org, usr);
 
 CREATE TABLE grants (
   org TEXT NOT NULL,

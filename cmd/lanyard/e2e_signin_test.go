@@ -22,19 +22,26 @@ import (
 
 var setupLink = regexp.MustCompile(`(?m)^    (http\S+/setup\?link=\S+)$`)
 
+// setupLink returns the link that a server without users prints.
+func (o *org) setupLink(n *node) string {
+	o.t.Helper()
+	for range 100 { // standard error comes by another pipe than the line that says that it answers
+		if m := setupLink.FindStringSubmatch(n.log.String()); m != nil {
+			return m[1]
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	o.t.Fatalf("no link on standard error:\n%s", n.log)
+	return ""
+}
+
 // AUTH-11: there is no default administrator. The link on standard error makes the first one, once.
 func TestFirstStart(t *testing.T) {
 	each(t, func(t *testing.T, o *org) {
 		n := o.serve()
-		var m []string
-		for range 100 { // standard error comes by another pipe than the line that says that it answers
-			if m = setupLink.FindStringSubmatch(n.log.String()); m != nil {
-				break
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		if m == nil || !strings.HasPrefix(m[1], o.url+"/") {
-			t.Fatalf("no link on standard error:\n%s", n.log)
+		link := o.setupLink(n)
+		if !strings.HasPrefix(link, o.url+"/") {
+			t.Errorf("the link leads to %s", link)
 		}
 		for _, name := range []string{"admin", "root", "lanyard"} {
 			b := o.browser()
@@ -43,19 +50,19 @@ func TestFirstStart(t *testing.T) {
 			}
 		}
 		first := o.browser()
-		p := first.get(m[1])
+		p := first.get(link)
 		fields := func(name string) []string {
 			return []string{"username", name, "email", name + "@example.com", "givenName", "Rosa", "familyName", "Diaz", "password", password, "repeat", password}
 		}
 		if q := first.fill(p, append(fields("rosa"), "repeat", "another "+password)...); q.status != 422 || strings.Contains(q.body, password) {
 			t.Errorf("two different passwords: %d\n%s", q.status, q.body)
 		}
-		if q := o.browser().get(strings.TrimSuffix(m[1], m[1][len(m[1])-3:]) + "abc"); q.status != 404 {
+		if q := o.browser().get(strings.TrimSuffix(link, link[len(link)-3:]) + "abc"); q.status != 404 {
 			t.Errorf("another link: %d", q.status)
 		}
 		if won := race(2, func(i int) bool {
 			b := o.browser()
-			p := b.get(m[1])
+			p := b.get(link)
 			p = b.fill(p, fields([]string{"rosa", "mallory"}[i])...)
 			if p.status != 404 && (p.status != 200 || p.url.Path != "/apps") {
 				t.Errorf("AUTH-11: %d %s\n%s", p.status, p.url, p.body)
@@ -64,7 +71,7 @@ func TestFirstStart(t *testing.T) {
 		}); won != 1 {
 			t.Errorf("AUTH-11: %d of two set-ups won", won)
 		}
-		if p := o.browser().get(m[1]); p.status != 404 || len(p.forms()) != 0 {
+		if p := o.browser().get(link); p.status != 404 || len(p.forms()) != 0 {
 			t.Errorf("AUTH-11: the link again: %d", p.status)
 		}
 		if p := first.fill(p, fields("rosa2")...); p.status != 404 {

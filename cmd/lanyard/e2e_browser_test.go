@@ -42,6 +42,12 @@ func (o *org) browser() *browser {
 	return b
 }
 
+// copy is another window of the same browser, for use beside it.
+func (b *browser) copy() *browser {
+	c := *b
+	return &c
+}
+
 // page is what a browser shows, or the request by which it left the house (status 0).
 type page struct {
 	t         *testing.T

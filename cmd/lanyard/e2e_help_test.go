@@ -24,13 +24,9 @@ import (
 // The end-to-end tests drive the built binary as people get it: its commands, its servers over HTTP, and its pages in a
 // browser. Who stands on the other side is other people's libraries.
 
-// built is the binary, made once a test binary.
+// built is the binary, made when the first test asks for it, in a folder that TestMain removes.
 var built = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "lanyard-e2e-")
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, "lanyard")
+	file := filepath.Join(builtIn, "lanyard")
 	cmd := exec.Command("go", "build", "-trimpath", "-o", file, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -38,6 +34,18 @@ var built = sync.OnceValues(func() (string, error) {
 	}
 	return file, nil
 })
+
+var builtIn string
+
+func TestMain(m *testing.M) {
+	var err error
+	if builtIn, err = os.MkdirTemp("", "lanyard-e2e-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	os.RemoveAll(builtIn)
+	os.Exit(code)
+}
 
 func binary(t testing.TB) string {
 	t.Helper()

@@ -13,9 +13,11 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,22 +37,23 @@ type house struct {
 	st       *store.Store
 	org      *idp.Org
 	ana, ben *idp.User
-	log      *bytes.Buffer
+	people   *people.People
+	log      *lines
+	handler  http.Handler
 }
 
 func newHouse(t *testing.T, st *store.Store) *house {
 	t.Helper()
 	ctx := context.Background()
-	h := &house{t: t, st: st, log: &bytes.Buffer{}}
-	log := slog.New(slog.NewJSONHandler(h.log, nil))
-	var handler http.Handler
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	h := &house{t: t, st: st, log: &lines{}}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.handler.ServeHTTP(w, r) }))
 	t.Cleanup(srv.Close)
 	h.url = srv.URL
 	h.org = &idp.Org{Name: store.DefaultOrg, URL: srv.URL}
 	must(t, st.Orgs().AddOrg(ctx, h.org))
 	must(t, st.Keys().EnsureKeys(ctx, h.org))
-	p := people.New(st)
+	h.people = people.New(st)
+	p := h.people
 	h.ana = &idp.User{Org: h.org.ID, Username: "ana", Email: "ana@example.com", GivenName: "Ana", FamilyName: "Lima", Active: true}
 	h.ben = &idp.User{Org: h.org.ID, Username: "ben", Email: "ben@example.com", Active: true}
 	must(t, p.Create(ctx, h.ana, "correct horse battery"))
@@ -78,8 +81,33 @@ func newHouse(t *testing.T, st *store.Store) *house {
 		}
 		return nil
 	}))
-	handler = server.New(server.Config{Store: st, Sealer: storetest.Sealer(t), People: p, Now: time.Now, Log: log})
+	h.handler = server.New(h.config(h.log))
 	return h
+}
+
+// config is what the server is made of, with its log in w.
+func (h *house) config(w io.Writer, proxies ...netip.Prefix) server.Config {
+	return server.Config{
+		Store: h.st, Sealer: storetest.Sealer(h.t), People: h.people, Now: time.Now, Log: slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug})), TrustedProxies: proxies,
+	}
+}
+
+// lines is a log that can be read while requests end.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 func must(t *testing.T, err error) {

@@ -23,6 +23,9 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request, s *signin.Sign
 		return
 	}
 	for _, o := range sessions {
+		if h.Now().Sub(o.Seen) > idp.OrgOf(ctx).Idle() {
+			continue // nobody is signed in there any more
+		}
 		p.Sessions = append(p.Sessions, templates.SessionRow{
 			ID: o.ID, Current: o.ID == s.Session.ID, Started: o.Started, LastSeen: o.Seen, Device: o.Agent, IP: o.IP,
 		})

@@ -8,6 +8,7 @@ package claims
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/lanyard-sso/lanyard/idp"
@@ -64,6 +65,22 @@ func (p person) values(source string) ([]string, error) {
 func (p person) names(kind idp.Kind, ids []string) ([]string, error) {
 	names, err := p.st.People().Names(p.ctx, p.Org, kind, ids)
 	return clean(names), err
+}
+
+// maxGroups is how many groups an app is told of. Of a person in more it is told none, and an event says so: a part of
+// the truth would be another answer to "may they?".
+const maxGroups = 200
+
+// tooMany tells if n groups are more than an app is told of, and then says so to the admin.
+func (p person) tooMany(n int) bool {
+	if n <= maxGroups {
+		return false
+	}
+	p.st.Events().Refuse(p.ctx, idp.Event{
+		Org: p.Org, Code: "TooManyGroups", User: p.ID, App: p.app.App.ID,
+		Reason: fmt.Sprintf("%s is in %d groups; at most %d are told, so none were", p.Username, n, maxGroups),
+	})
+	return true
 }
 
 // clean leaves out what can not be sent as it is. Such values are refused on the way in; this is for those that came

@@ -334,12 +334,15 @@ func TestManyGroups(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(events) == 1 && events[0].User == "ana" && strings.Contains(events[0].Reason, "201 groups") {
-				// SAML has no such limit: its filter chooses.
-				_, attributes, err := claims.SAML(h.ctx, h.st, app(func(c *idp.Connected) {
-					c.App.Release.Attributes = []idp.Attribute{{Name: "groups", Source: "groups", Filter: "9$"}}
-				}), &u, saml.Need{Format: saml.FormatNone})
-				if err != nil || len(attributes[len(attributes)-1].Values) != 20 {
-					t.Errorf("filtered for SAML: %v, %v", attributes, err)
+				// SAML-RSP-06: the same for SAML, but there a filter may choose first.
+				for filter, want := range map[string]int{"9$": 20, "[1-9]": 200, "": 0} {
+					_, attributes, err := claims.SAML(h.ctx, h.st, app(func(c *idp.Connected) {
+						c.App.Release.Attributes = []idp.Attribute{{Name: "groups", Source: "groups", Filter: filter}}
+					}), &u, saml.Need{Format: saml.FormatNone})
+					last := attributes[len(attributes)-1]
+					if err != nil || want > 0 && len(last.Values) != want || want == 0 && last.Name == "groups" {
+						t.Errorf("filter %q: %d values of %s, %v", filter, len(last.Values), last.Name, err)
+					}
 				}
 				return
 			}

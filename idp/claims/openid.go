@@ -2,7 +2,6 @@ package claims
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/lanyard-sso/lanyard/idp"
 	"github.com/lanyard-sso/lanyard/idp/store"
@@ -76,21 +75,13 @@ func (p person) attr(name string) string {
 	return ""
 }
 
-// maxGroups is how many groups a client is told of. Of a person in more it is told none, and an event says so: a part of
-// the truth would be another answer to "may they?".
-const maxGroups = 200
-
 // groups are the names of the person's groups. To be in none is an empty list; to be in too many is no claim.
 func (p person) groups(told map[string]any) error {
 	names, err := p.names(idp.KindGroup, p.Groups)
 	if err != nil {
 		return err
 	}
-	if len(names) > maxGroups {
-		p.st.Events().Refuse(p.ctx, idp.Event{
-			Org: p.Org, Code: "TooManyGroups", User: p.ID, App: p.app.App.ID,
-			Reason: fmt.Sprintf("%s is in %d groups; at most %d are told, so none were", p.Username, len(names), maxGroups),
-		})
+	if p.tooMany(len(names)) {
 		return nil
 	}
 	if names == nil {

@@ -177,6 +177,9 @@ func (p person) attribute(a idp.Attribute) ([]string, error) {
 		}
 		values = kept
 	}
+	if a.Source == "groups" && p.tooMany(len(values)) { // the filter has chosen by now
+		return nil, nil
+	}
 	if len(a.Rename) > 0 {
 		renamed := make([]string, len(values))
 		for i, v := range values {

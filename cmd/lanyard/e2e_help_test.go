@@ -68,12 +68,13 @@ const password = "correct horse battery"
 
 // org is a Lanyard of a test's own: a database, commands on it, and servers.
 type org struct {
-	t     *testing.T
-	dir   string   // where commands run
-	env   []string // how they find the database
-	url   string   // the public address: the first node's
-	nodes []*node
-	roots *x509.CertPool // who vouches for the servers, where they speak TLS
+	t      *testing.T
+	dir    string   // where commands run
+	env    []string // how they find the database
+	master [32]byte // the master key
+	url    string   // the public address: the first node's
+	nodes  []*node
+	roots  *x509.CertPool // who vouches for the servers, where they speak TLS
 }
 
 // each runs f with a Lanyard on each kind of database.
@@ -92,10 +93,10 @@ func newOrg(t *testing.T, kind string) *org {
 	t.Helper()
 	o := &org{t: t, dir: t.TempDir()}
 	o.env = append(os.Environ(), "LANYARD_DATA="+filepath.Join(o.dir, "data"))
+	rand.Read(o.master[:])
+	o.env = append(o.env, "LANYARD_MASTER_KEY="+base64.StdEncoding.EncodeToString(o.master[:]))
 	if kind == storetest.Postgres {
-		master := make([]byte, 32)
-		rand.Read(master)
-		o.env = append(o.env, "LANYARD_DATABASE="+storetest.DSN(t, kind), "LANYARD_MASTER_KEY="+base64.StdEncoding.EncodeToString(master))
+		o.env = append(o.env, "LANYARD_DATABASE="+storetest.DSN(t, kind))
 	}
 	return o
 }

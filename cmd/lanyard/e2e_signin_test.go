@@ -1,6 +1,8 @@
 package main_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"net/http"
 	"net/url"
@@ -18,6 +20,8 @@ import (
 	"crypto/x509/pkix"
 	"math/big"
 	"net"
+
+	"github.com/lanyard-sso/lanyard/keys"
 )
 
 var setupLink = regexp.MustCompile(`(?m)^    (http\S+/setup\?link=\S+)$`)
@@ -452,6 +456,37 @@ func TestTLS(t *testing.T) {
 		res.Body.Close()
 		if ev := o.events("--code", "InvalidUserCredentials"); len(ev) != 1 || ev[0].IP != "127.0.0.1" {
 			t.Errorf("WEB-11: %+v", ev)
+		}
+	})
+}
+
+// A page that was open for more than an hour says so, and where to begin again; it does not say that something broke.
+func TestHourOldPage(t *testing.T) {
+	each(t, func(t *testing.T, o *org) {
+		signInOrg(t, o)
+		b := o.browser()
+		s := newSP(t, "benefits.example").meet(o)
+		p := b.get(s.redirect(s.request(), "")).asks(t)
+		// The page as it would be an hour later: its question is sealed, and the key is ours.
+		seal := must(keys.NewSealer(o.master[:])).For("ask")
+		label := "ask\x00" + strings.Split(b.jar.Cookies(b.home)[0].Name, "-")[1]
+		fresh := must(seal.Open(label, must(base64.RawURLEncoding.DecodeString(p.url.Query().Get("ask")))))
+		var question map[string]any
+		if err := json.Unmarshal(fresh, &question); err != nil {
+			t.Fatal(err)
+		}
+		question["e"] = time.Now().Add(-time.Second)
+		old := "/signin?ask=" + base64.RawURLEncoding.EncodeToString(seal.Seal(label, must(json.Marshal(question))))
+		for what, q := range map[string]*page{"opened": b.get(old), "sent": b.post(old, url.Values{"username": {"ana"}, "password": {password}}, "here")} {
+			q.refused(t, "an hour-old page, "+what, 400)
+			if !strings.Contains(q.body, "This page has expired") || !strings.Contains(q.body, `href="https://benefits.example/"`) || strings.Contains(q.body, password) {
+				t.Errorf("%s: %s", what, q.body)
+			}
+		}
+		// A plain sign-in page never grows old.
+		b.signIn(b.get("/signin"), "ana")
+		if p := b.get("/apps"); p.url.Path != "/apps" {
+			t.Errorf("sign-in afterwards: %s", p.url)
 		}
 	})
 }

@@ -204,14 +204,14 @@ func TestWaitSeen(t *testing.T) {
 	if err := put(st, "a"); err != nil {
 		t.Fatal(err)
 	}
-	if d := wait(); d > 100*time.Millisecond {
+	if d := wait(); d > 200*time.Millisecond {
 		t.Errorf("waited %s for nothing", d)
 	}
 	define(t, st, "a", "b")
-	if d := wait(); d < 200*time.Millisecond || d > 400*time.Millisecond {
+	if d := wait(); d < 200*time.Millisecond || d > 2*time.Second {
 		t.Errorf("waited %s, want 250 ms", d)
 	}
-	if d := wait(); d > 100*time.Millisecond {
+	if d := wait(); d > 200*time.Millisecond {
 		t.Errorf("waited %s once more", d)
 	}
 }

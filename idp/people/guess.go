@@ -8,25 +8,38 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// words are what people make passwords of most: names, teams, things they like, "password" in many languages, one a line.
-// A list of whole passwords would need thousands of lines for what two rules say: a word with figures around it is still
-// that word, and so is one in which letters are written as figures.
+// words are what people make passwords of most: names, places, teams, things they like, "password" in many languages, one
+// a line. A list of whole passwords would need many times as many lines for what three rules say: a word with figures
+// around it is still that word, and so is one in which letters are written as figures; two short words in one are no
+// better.
 //
 //go:embed words.txt
 var words string
 
-// guessable tells if a password is among the first that anybody would try: one known word, or one of own (who has the
-// password, where they work), with or without figures and signs around it; or keys in a row.
+// guessable tells if a password is among the first that anybody would try: one or two known words, or of own (who has the
+// password, where they work), with or without figures and signs around them; keys in a row; a date or number.
 func guessable(password string, own []string) bool {
 	s := strings.ToLower(norm.NFKC.String(password))
-	if inRow(s) {
+	if inRow(s) || len(s) < fewFigures && strings.Trim(s, "0123456789.-/ ") == "" {
 		return true
 	}
 	for _, w := range []string{s, core(s), core(spelled(s)), spelled(core(s))} {
-		if isWord(w, own) {
+		if isWord(w, own) || areWords(w, own) {
 			return true
 		}
-		if half := len(w) / 2; len(w)%2 == 0 && w[:half] == w[half:] && isWord(w[:half], own) {
+	}
+	return false
+}
+
+const (
+	fewFigures = 12 // fewer are a date, or soon tried
+	twoWords   = 11 // letters of two words that are guessed as soon as one
+)
+
+// areWords tells if s is one word twice, or two short ones.
+func areWords(s string, own []string) bool {
+	for i := range s {
+		if (len(s) <= twoWords || s[:i] == s[i:]) && isWord(s[:i], own) && isWord(s[i:], own) {
 			return true
 		}
 	}
@@ -45,7 +58,7 @@ func isWord(s string, own []string) bool {
 	}
 	for line := range strings.Lines(words) {
 		w := strings.TrimSpace(line)
-		if s == w || len(s) == minPassword && strings.HasPrefix(w, s) { // cut where many places once cut
+		if s == w || s == w+"s" || len(s) == minPassword && strings.HasPrefix(w, s) { // cut where many places once cut
 			return true
 		}
 	}

@@ -60,6 +60,7 @@ func TestImported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const umlauts = "Zürich grüßt 42 Möwen"
 	for _, c := range []struct{ name, hash, password string }{
 		{"argon2id of less memory", "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4", "password"},
 		{"bcrypt", string(weak), "correct horse"},
@@ -68,6 +69,18 @@ func TestImported(t *testing.T) {
 		{"PBKDF2 of passlib", "$pbkdf2-sha256$1000$c2FsdHNhbHRzYWx0$F7o7.5VTVzFAO998X6s3AHrDsJVdMiIlgndIMe19NvY", "correct horse"},
 		{"PBKDF2 as PHC", "$pbkdf2-sha512$i=1000,l=32$c2FsdHNhbHRzYWx0$oSKce4SGrSKsJabCWZfpe2MmVOPtl4paOjoD1njLdjo", "correct horse"},
 		{"PBKDF2 of SHA-1", "$pbkdf2$1000$c2FsdHNhbHRzYWx0$JfNU29qvQkW1UgahO6OQ0oP6O0I", "correct horse"},
+		// Made by others: passlib 1.7.4, bcrypt 5.0.0 and argon2-cffi 25.1.0 of Python, and openssl 3 kdf and dgst.
+		{"argon2id of argon2-cffi, two lanes", "$argon2id$v=19$m=64,t=1,p=2$5FLO2v45kH/CEPtY4cvxAQ$YnXMJM946vnZwsHXQGNJevovFIAjQCIkrD6F6KdIjAw", umlauts},
+		{"bcrypt of Python", "$2b$04$odx9CKL2BzV3eafzDdD1w.rUITU0y2KZBtJx0hLDxgcTSpYMYR.8q", umlauts},
+		{"old bcrypt of Python", "$2a$04$fJp5BIaoRSjUe54h6zeVNeOkUiuzTEJZ8dhvVGUtoYChE..T8tK0S", umlauts},
+		{"scrypt of passlib", "$scrypt$ln=4,r=8,p=1$obS2di7l3DvH+J/zHsM45w$eLv9jOH2Y4lokj0FnGn9vnnsfJtU6gckEdke/wWIHYQ", umlauts},
+		{"scrypt of openssl", "$scrypt$ln=10,r=8,p=1$c2FsdC1vZi0xNi1ieXRlcw$URKf1TLrr8X6WOotbiAZD32Sy7Xn99iXu8kGjQtieVk", umlauts},
+		{"PBKDF2 with SHA-256 of passlib", "$pbkdf2-sha256$1000$xVhLSUmJ8b7XWgthzJnzng$d0lufG9S4H88pOy.KWFbf7q007XKmykUu.v3.bUFZ5o", umlauts},
+		{"PBKDF2 with SHA-512 of passlib", "$pbkdf2-sha512$1000$Q2htLeVcCwGAkNIao/S.Fw$u1oVJVCr2voC.rPLOq8GzU0oLj0jLR4ORVw8KG37DLNpxmtmQ5JRuDXksprD1FlliQIRhyudeRwpOQMZrUvKSA", umlauts},
+		{"PBKDF2 with SHA-1 of passlib", "$pbkdf2$1000$4Lw3Zsx5772X8v4/x5gTIg$PuuVs6N4WaSUqa1TKnVxC7S7h2s", umlauts},
+		{"PBKDF2 of openssl", "$pbkdf2-sha256$i=1000$c2FsdC1vZi0xNi1ieXRlcw$ACE1/hhLLkRtT/UvfhznxO6jVZJ8z1vRF1he0Hm2Ftk", umlauts},
+		{"SSHA of passlib", "{SSHA}oMydYGY32fUZUt1dXZVfUgoVAtwXwphz", umlauts},
+		{"SSHA of openssl, a long salt", "{SSHA}RvpFYnupsNA+sclU3asGK0QTzjxzYWx0LW9mLTE2LWJ5dGVz", umlauts},
 		{"SSHA", "{SSHA}LhKrkM9Fy+zlstjdD7Kv2s6QvhBzYWx0", "correct horse"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -85,6 +98,11 @@ func TestImported(t *testing.T) {
 				t.Errorf("hashed anew: %t %q %v", ok, again, err)
 			}
 		})
+	}
+	// So does one that another software made as we would.
+	const alike = "$argon2id$v=19$m=19456,t=2,p=1$xKMo9RCX3ue6AxX6twB88w$juyIZ1JX1ufHbK/sOT+yLMI01C52RmqQcJTky2ra+SI"
+	if ok, rehash, err := p.Check(t.Context(), alike, umlauts); !ok || rehash != "" || err != nil {
+		t.Errorf("argon2id like ours: %t %q %v", ok, rehash, err)
 	}
 	// A hash that costs more than ours stays.
 	const strong = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
@@ -117,6 +135,8 @@ func TestImportRefuses(t *testing.T) {
 		"$argon2id$v=19$m=-1,t=2,p=1" + salt + key, "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$c2hvcnQ", "$argon2id$v=19$m=19456,t=2,p=1$!$!",
 		"$argon2id$v=19$m=19456,p=1,t=2" + salt + key, "$argon2id$v=19$m=19456,t=2,p=1" + salt, "$argon2id$v=19$m=19456,t=2,p=1" + salt + key + "$x",
 		"$2a$31$abcdefghijklmnopqrstuuN7W4YCVvZ6KRp8W0uY8gY5m3yGv0F4y", "$2a$15$abcdefghijklmnopqrstuuN7W4YCVvZ6KRp8W0uY8gY5m3yGv0F4y", "$2b$10$short",
+		"$2b$04$odx9CKL2BzV3eafzDdD1w.rUITU0y2KZBtJx0hLDxgcTSpYMYR.8", "$2b$04$odx9CKL2BzV3eafzDdD1w.rUITU0y2KZBtJx0hLDxgcTSpYMYR.8qq",
+		"$2b$04$odx9CKL2BzV3eafzDdD1w.rUITU0y2KZBtJx0hLDxgcTSpYMYR.8$", "$2x$04$odx9CKL2BzV3eafzDdD1w.rUITU0y2KZBtJx0hLDxgcTSpYMYR.8q",
 		"$scrypt$ln=30,r=8,p=1" + salt + key, "$scrypt$ln=18,r=8,p=2" + salt + key, "$scrypt$ln=0,r=8,p=1" + salt + key, "$scrypt$16,8,1" + salt + key,
 		"$pbkdf2-sha256$2000001" + salt + key, "$pbkdf2-sha256$0" + salt + key, "$pbkdf2-sha256$x" + salt + key, "$pbkdf2-md5$1000" + salt + key,
 		"{SSHA}", "{SSHA}!", "{SSHA}" + "W6ph5Mm5Pz8GgiULbPgzG37mj9g=", // without a salt
@@ -158,6 +178,25 @@ func TestUnknownUserCostsTheSame(t *testing.T) {
 	for _, s := range []string{"", "\x00", "AAAAAAAA"} {
 		if ok, _, _ := p.Check(t.Context(), "", s); ok {
 			t.Errorf("nobody signs in with %q", s)
+		}
+	}
+}
+
+// AUTH-01: nor does an imported hash that is compared in no time tell that its user exists.
+func TestCheapHashCostsTheSame(t *testing.T) {
+	p := people.New(nil)
+	for _, hash := range []string{
+		"", "{SSHA}oMydYGY32fUZUt1dXZVfUgoVAtwXwphz", "$pbkdf2$1$4Lw3Zsx5772X8v4/x5gTIg$PuuVs6N4WaSUqa1TKnVxC7S7h2s",
+		"$2b$04$odx9CKL2BzV3eafzDdD1w.rUITU0y2KZBtJx0hLDxgcTSpYMYR.8q", "$argon2id$v=19$m=64,t=1,p=2$5FLO2v45kH/CEPtY4cvxAQ$YnXMJM946vnZwsHXQGNJevovFIAjQCIkrD6F6KdIjAw",
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if ok, rehash, err := p.Check(t.Context(), hash, "wrong wrong"); ok || rehash != "" || err != nil {
+			t.Errorf("%.10s: %t %q %v", hash, ok, rehash, err)
+		}
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n < 19<<20 { // what a hash of ours takes
+			t.Errorf("%.10s: %d bytes", hash, n)
 		}
 	}
 }

@@ -189,6 +189,97 @@ func TestCreateFirst(t *testing.T) {
 	})
 }
 
+// AUTH-14: the next who has a deleted user's name and address inherits nothing.
+func TestNextOfThatName(t *testing.T) {
+	each(t, func(t *testing.T, p *people.People, org string) {
+		st, ctx := p.Store, t.Context()
+		named := &idp.Named{Org: org, Kind: idp.KindGroup, Name: "finance"}
+		write := func(f func(tx *store.Tx) error) {
+			t.Helper()
+			if err := st.Write(ctx, f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(func(tx *store.Tx) error { return tx.AddNamed(named) })
+		ana := func() *idp.User {
+			return &idp.User{Org: org, Username: "ana", Email: "ana@example.com", Active: true}
+		}
+		first := ana()
+		first.Groups, first.Roles = []string{named.ID}, []string{"admin"}
+		if err := p.Create(ctx, first, "correct horse"); err != nil {
+			t.Fatal(err)
+		}
+		session := &idp.Session{Org: org, User: first.ID, AuthTime: st.Now(), Seen: st.Now(), Expires: st.Now().Add(time.Hour)}
+		browser := []byte("a browser's hash")
+		if err := st.SignIn().Start(ctx, store.Proof{Session: session, Hash: []byte("hash"), Browser: browser, Code: "UsernamePasswordUiLogin"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := st.SignIn().PutConsent(ctx, org, first.ID, "app", []string{"openid"}, st.Now()); err != nil {
+			t.Fatal(err)
+		}
+		pairwise, err := st.People().PersistentID(ctx, org, "https://sp", first.ID, "pairwise")
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(func(tx *store.Tx) error { return p.Delete(ctx, tx, first) })
+
+		next := ana()
+		if err := p.Create(ctx, next, ""); err != nil {
+			t.Fatal(err)
+		}
+		got, err := st.People().ByName(ctx, org, "ana@example.com")
+		if err != nil || got.ID == first.ID || len(got.Groups) > 0 || got.Admin() || got.Password != "" || got.ID != next.ID {
+			t.Errorf("the next: %+v, %v", got, err)
+		}
+		if _, _, _, err := st.SignIn().Session(ctx, org, session.ID); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("the session: %v", err)
+		}
+		if sessions, err := st.SignIn().Sessions(ctx, org, next.ID); len(sessions) > 0 || err != nil {
+			t.Errorf("sessions: %d, %v", len(sessions), err)
+		}
+		if _, _, err := st.SignIn().Consent(ctx, org, next.ID, "app"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("consent: %v", err)
+		}
+		if known, err := st.SignIn().Known(ctx, org, browser, next.ID); known || err != nil {
+			t.Errorf("the browser is known: %v", err)
+		}
+		if _, err := st.People().PersistentID(ctx, org, "https://sp", next.ID, ""); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("the persistent NameID: %v", err)
+		}
+		err = st.Write(ctx, func(tx *store.Tx) error { return tx.PutPersistentID(org, "https://sp", next.ID, pairwise) })
+		if !errors.Is(err, store.ErrExists) {
+			t.Errorf("a deleted user's NameID is given again: %v", err)
+		}
+		if members, err := st.People().List(ctx, org, store.UserFilter{Kind: idp.KindGroup, Ref: named.ID}); len(members) > 0 || err != nil {
+			t.Errorf("the group has %d members, %v", len(members), err)
+		}
+	})
+}
+
+// A right is added to what the user is now, not to what somebody read a while ago.
+func TestGrantAdminLosesNothing(t *testing.T) {
+	each(t, func(t *testing.T, p *people.People, org string) {
+		ana := &idp.User{Org: org, Username: "ana", Active: true}
+		if err := p.Create(t.Context(), ana, ""); err != nil {
+			t.Fatal(err)
+		}
+		old := *ana
+		ana.Email = "ana@example.com"
+		if err := p.Store.Write(t.Context(), func(tx *store.Tx) error { return p.Change(t.Context(), tx, ana, "email") }); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.GrantAdmin(t.Context(), &old); err != nil {
+			t.Fatal(err)
+		}
+		if u, err := p.Store.People().User(t.Context(), org, ana.ID); err != nil || !u.Admin() || u.Email != "ana@example.com" {
+			t.Errorf("%+v, %v", u, err)
+		}
+		if err := p.GrantAdmin(t.Context(), &idp.User{Org: org, ID: "gone"}); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("somebody who is gone: %v", err)
+		}
+	})
+}
+
 // AUTH-13, SAML-RSP-05: what two readers could read differently is refused on the way in.
 func TestCheck(t *testing.T) {
 	for _, c := range []struct {
@@ -244,11 +335,13 @@ func TestChosenPasswords(t *testing.T) {
 			"letmein!!": "password.common", "passwort1": "password.common", "motdepasse": "password.common", "monkeymonkey": "password.common",
 			"liverpool": "password.common", "elizabet": "password.common", "blink182": "password.common", "trustno1": "password.common",
 			"lanyard2026": "password.common", "ＰＡＳＳＷＯＲＤ": "password.common",
+			"24111990": "password.common", "24.11.1990": "password.common", "2026-11-24": "password.common", "31415926535": "password.common",
+			"blackcat": "password.common", "BlueMoon99": "password.common", "g00dluck!": "password.common", "snowwolf": "password.common", "kingkong": "password.common", "mustangs": "password.common",
 			// their own and the company's name
 			"anabelle.lima": "password.common", "Anabelle99": "password.common", "anabelle@travelbureau.example": "password.common",
 			"limaleira": "password.common", "AcmeCorp2026!": "password.common", "travelbureau": "password.common", "AnabelleLimaleira": "password.common",
 			// all else is theirs
-			"correct horse": "", "kqzvbjwy": "", "thisisallinlowercase": "", "12 apples and 7 pears": "", "👩‍💻👩‍💻 at work": "", "密码很长很长的一句话": "",
+			"correct horse": "", "314159265358": "", "24 November 1990": "password.common", "tigerstripes": "", "elephantbasketball": "", "blckct99": "", "kqzvbjwy": "", "thisisallinlowercase": "", "12 apples and 7 pears": "", "👩‍💻👩‍💻 at work": "", "密码很长很长的一句话": "",
 			strings.Repeat("long and fine ", 70): "", "anabelle likes pears": "",
 		} {
 			phc, err := p.Chosen(t.Context(), u, password)

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -12,27 +13,30 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
 // browser walks pages as a person's does: it keeps cookies, leaves them behind when another site posts here
 // (SameSite=Lax), says where a request comes from, follows redirects, and fills in forms. It stops where the way leads
-// out of the house: what would have been sent there is the page's.
+// out of the house: what would have been sent there is the page's. Other sites that it is told of it walks through.
 type browser struct {
-	t    *testing.T
-	home *url.URL
-	jar  http.CookieJar
-	http *http.Client
-	at   *node // answers for the house: the first node, unless told otherwise
+	t     *testing.T
+	home  *url.URL
+	jar   http.CookieJar
+	http  *http.Client
+	at    *node             // answers for the house: the first node, unless told otherwise
+	sites map[string]string // other hosts that are there, and where each answers
+	free  *sync.Map         // names of cookies that are sent along when another site posts (SameSite=None)
 }
 
 func (o *org) browser() *browser {
-	b := &browser{t: o.t, home: must(url.Parse(o.url)), jar: must(cookiejar.New(nil)), at: o.nodes[0]}
+	b := &browser{t: o.t, home: must(url.Parse(o.url)), jar: must(cookiejar.New(nil)), at: o.nodes[0], sites: o.sites, free: &sync.Map{}}
 	b.http = &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, b.at.addr)
+			return (&net.Dialer{}).DialContext(ctx, network, cmp.Or(b.sites[addr], b.at.addr))
 		},
 			DisableKeepAlives: true, // a connection kept would lead to the node before
 			TLSClientConfig:   &tls.Config{RootCAs: o.roots},
@@ -92,7 +96,7 @@ func (b *browser) walk(method, to string, form url.Values, from *url.URL) *page 
 	var way, locations []string
 	var cookies []*http.Cookie
 	for range 20 {
-		if u.Host != b.home.Host {
+		if u.Host != b.home.Host && b.sites[u.Host] == "" {
 			return &page{t: b.t, url: u, way: way, locations: locations, cookies: cookies}
 		}
 		way = append(way, u.Path)
@@ -124,8 +128,9 @@ func (b *browser) walk(method, to string, form url.Values, from *url.URL) *page 
 		if method == "POST" && from == nil {
 			r.Header.Del("Sec-Fetch-Site") // not a browser
 		}
-		if method == "GET" || !crossSite {
-			for _, c := range b.jar.Cookies(u) {
+		for _, c := range b.jar.Cookies(u) {
+			free, _ := b.free.Load(c.Name)
+			if method == "GET" || !crossSite || free == true {
 				r.AddCookie(c)
 			}
 		}
@@ -139,6 +144,9 @@ func (b *browser) walk(method, to string, form url.Values, from *url.URL) *page 
 			b.t.Fatal(err)
 		}
 		b.jar.SetCookies(u, res.Cookies())
+		for _, c := range res.Cookies() {
+			b.free.Store(c.Name, c.SameSite == http.SameSiteNoneMode)
+		}
 		cookies = append(cookies, res.Cookies()...)
 		p := &page{t: b.t, status: res.StatusCode, url: u, header: res.Header, body: string(text), way: way, locations: locations, cookies: cookies}
 		switch res.StatusCode {

@@ -74,7 +74,8 @@ type org struct {
 	master [32]byte // the master key
 	url    string   // the public address: the first node's
 	nodes  []*node
-	roots  *x509.CertPool // who vouches for the servers, where they speak TLS
+	roots  *x509.CertPool    // who vouches for the servers, where they speak TLS
+	sites  map[string]string // hosts of others that a browser walks through, and where each answers
 }
 
 // each runs f with a Lanyard on each kind of database.

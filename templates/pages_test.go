@@ -61,6 +61,29 @@ func write(t *testing.T, p templates.Page) (*http.Response, string) {
 	return w.Result(), w.Body.String()
 }
 
+// A server below a path: every address of ours on every page has it in front, once; those of others stay as they are.
+func TestBase(t *testing.T) {
+	address := regexp.MustCompile(`(?:href|src|action)="([^"]*)"`)
+	for name, p := range samples() {
+		_, plain := write(t, p)
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		templates.Write(w, r.WithContext(templates.WithBase(r.Context(), "/a/sso")), http.StatusOK, p)
+		got, want := address.FindAllStringSubmatch(w.Body.String(), -1), address.FindAllStringSubmatch(plain, -1)
+		if len(got) < 2 || len(got) != len(want) {
+			t.Fatalf("%s: %d addresses, %d without a base", name, len(got), len(want))
+		}
+		for i := range got {
+			if strings.HasPrefix(want[i][1], "/") {
+				want[i][1] = "/a/sso" + want[i][1]
+			}
+			if got[i][1] != want[i][1] {
+				t.Errorf("%s: %q, want %q", name, got[i][1], want[i][1])
+			}
+		}
+	}
+}
+
 var (
 	tag       = regexp.MustCompile(`<(/?)([a-z][a-z0-9]*)((?:\s+[^<>]*)?)/?>`)
 	attribute = regexp.MustCompile(`([a-zA-Z-]+)(?:="([^"]*)")?`)

@@ -41,7 +41,6 @@ func funcs(lang string) template.FuncMap {
 		"name":     name,
 		"initials": initials,
 		"tint":     tint,
-		"link":     link,
 		"stamp":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
 		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"ago":      func(now, then time.Time) string { return ago(lang, now, then) },
@@ -97,10 +96,14 @@ func tint(s string) int {
 	return int(h.Sum32() >> 8 % tints) // the lowest bits tell similar names apart badly
 }
 
-// link returns s if a page may lead there, a web address or a path of ours, and otherwise nothing.
-func link(s string) string {
-	if web(s) || strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "//") && !strings.ContainsAny(s, "\\\t\r\n") {
+// At returns s as a page leads there: a web address as it is, a path of ours below the base, and of anything else nothing.
+// Pages write every address with it.
+func (v view) At(s string) string {
+	switch {
+	case web(s):
 		return s
+	case strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "//") && !strings.ContainsAny(s, "\\\t\r\n"):
+		return v.base + s
 	}
 	return ""
 }

@@ -18,6 +18,7 @@ package templates
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"embed"
 	"html/template"
@@ -53,6 +54,7 @@ type view struct {
 	Style  string
 	Icon   string
 	Script string
+	base   string
 }
 
 // Write writes p with status and its security headers. Never cached (no-store). It answers in HTML whatever the request
@@ -64,15 +66,13 @@ func Write(w http.ResponseWriter, r *http.Request, status int, p Page) {
 		a = p.about()
 	}
 	lang := language(r)
-	v := view{
-		Page: p, Lang: lang, File: a.file, House: a.house, Status: status,
-		Style: assetPath("lanyard.css"), Icon: assetPath("favicon.svg"),
-	}
+	v := view{Page: p, Lang: lang, File: a.file, House: a.house, Status: status, base: baseOf(r.Context())}
+	v.Style, v.Icon = v.At(assetPath("lanyard.css")), v.At(assetPath("favicon.svg"))
 	h := w.Header()
 	SecurityHeaders(h)
 	policy := "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 	if a.script {
-		v.Nonce, v.Script = rand.Text(), assetPath("autopost.js")
+		v.Nonce, v.Script = rand.Text(), v.At(assetPath("autopost.js"))
 		policy += "; script-src 'nonce-" + v.Nonce + "'"
 	}
 	// Browsers apply form-action to every redirect that follows the form, the app's own included.
@@ -93,6 +93,19 @@ func Write(w http.ResponseWriter, r *http.Request, status int, p Page) {
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes()) // the browser has gone: nobody is left to be told
+}
+
+type baseKey struct{}
+
+// WithBase returns a context for pages that are reached below a path, like /sso, "" for none: what stands in front of
+// every path of ours that a page names.
+func WithBase(ctx context.Context, base string) context.Context {
+	return context.WithValue(ctx, baseKey{}, base)
+}
+
+func baseOf(ctx context.Context) string {
+	base, _ := ctx.Value(baseKey{}).(string)
+	return base
 }
 
 // SecurityHeaders sets the headers of an answer that is no page (JSON, a redirect, an empty 404). Whoever may be cached

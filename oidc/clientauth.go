@@ -15,14 +15,15 @@ import (
 
 // Authentication methods of clients (RFC 7591 §2).
 const (
-	MethodBasic = "client_secret_basic"
-	MethodPost  = "client_secret_post"
-	MethodNone  = "none"
+	MethodBasic      = "client_secret_basic"
+	MethodPost       = "client_secret_post"
+	MethodPrivateKey = "private_key_jwt" // Core §9
+	MethodNone       = "none"
 )
 
 var (
-	secretMethods = []string{MethodBasic, MethodPost}
-	authMethods   = []string{MethodBasic, MethodPost, MethodNone}
+	provingMethods = []string{MethodBasic, MethodPost, MethodPrivateKey}
+	authMethods    = []string{MethodBasic, MethodPost, MethodPrivateKey, MethodNone}
 )
 
 const (
@@ -32,9 +33,10 @@ const (
 
 // credentials is how a request says which client sent it.
 type credentials struct {
-	method string
-	id     string
-	secret string
+	method    string
+	id        string
+	secret    string
+	assertion *assertion
 }
 
 // badClient is the one answer to everything that is wrong with a client's word for itself, whichever part it was.
@@ -43,8 +45,8 @@ func badClient(reason string) *Error {
 		Status: http.StatusUnauthorized, Event: "InvalidClientCredentials", Reason: reason}
 }
 
-// client finds out which client sent the request and makes sure of it. needSecret says if c must bring its secret here;
-// one that is brought is verified in any case. The client is known in the error too, for the event, once it is found.
+// client finds out which client sent the request and makes sure of it. needSecret says if c must bring its secret here, or
+// a client assertion in its place; one that is brought is verified in any case. The client is known in the error too, for the event, once it is found.
 func (h *Handler) client(w http.ResponseWriter, r *http.Request, site *Site, p params, needSecret func(c *Client) bool) (*Client, error) {
 	c, err := h.authenticate(r, site, p, needSecret)
 	var e *Error
@@ -74,6 +76,9 @@ func (h *Handler) authenticate(r *http.Request, site *Site, p params, needSecret
 		}
 		return c, nil
 	}
+	if got.assertion != nil {
+		return c, h.prove(r.Context(), got.assertion, asked{h.Now(), site, site.Base + r.URL.Path, p["client_id"], c})
+	}
 	if !sameSecret(c.Secrets, got.secret) {
 		return c, badClient("wrong client secret")
 	}
@@ -92,7 +97,7 @@ func (h *Handler) lookup(ctx context.Context, site *Site, id string) (*Client, e
 	return h.Store.Client(ctx, site.Org, id)
 }
 
-// keepsSecret tells if c has a secret to prove itself with.
+// keepsSecret tells if c has a secret, or a private key, to prove itself with.
 func (c *Client) keepsSecret() bool { return !c.Public && c.AuthMethod != MethodNone }
 
 // mustProve tells if c's codes need PKCE (RFC 7636): where auto, those of every client that can redeem one without a
@@ -129,21 +134,28 @@ func readCredentials(r *http.Request, p params) (credentials, error) {
 	if len(headers) > 1 {
 		return credentials{}, twice
 	}
-	if p.has("client_assertion") || p.has("client_assertion_type") {
-		if len(headers) > 0 || p.has("client_secret") {
+	// RFC 6749 §3.1: "Parameters sent without a value MUST be treated as if they were omitted from the request."
+	if p["client_assertion"] != "" || p["client_assertion_type"] != "" {
+		if len(headers) > 0 || p["client_secret"] != "" {
 			return credentials{}, twice
 		}
-		return credentials{}, badClient("client assertions are not supported")
+		if p["client_assertion_type"] != assertionType {
+			return credentials{}, badClient("client_assertion_type is " + clip(p["client_assertion_type"]) + " and must be " + assertionType)
+		}
+		a, err := readAssertion(p["client_assertion"])
+		if err != nil {
+			return credentials{}, badClient("client assertion: " + err.Error())
+		}
+		return credentials{method: MethodPrivateKey, id: a.id, assertion: a}, nil
 	}
 	if len(headers) == 0 {
-		// RFC 6749 §3.1: "Parameters sent without a value MUST be treated as if they were omitted from the request."
 		if p["client_secret"] == "" {
-			return credentials{MethodNone, p["client_id"], ""}, nil
+			return credentials{method: MethodNone, id: p["client_id"]}, nil
 		}
 		if len(p["client_secret"]) > maxSecret {
 			return credentials{}, badClient("a secret too long to be one")
 		}
-		return credentials{MethodPost, p["client_id"], p["client_secret"]}, nil
+		return credentials{method: MethodPost, id: p["client_id"], secret: p["client_secret"]}, nil
 	}
 	if p["client_secret"] != "" {
 		return credentials{}, twice
@@ -156,9 +168,9 @@ func readCredentials(r *http.Request, p params) (credentials, error) {
 		return credentials{}, invalidRequest("The client_id in the body is another than that in the header.")
 	}
 	if secret == "" {
-		return credentials{MethodNone, id, ""}, nil
+		return credentials{method: MethodNone, id: id}, nil
 	}
-	return credentials{MethodBasic, id, secret}, nil
+	return credentials{method: MethodBasic, id: id, secret: secret}, nil
 }
 
 // readBasic reads a Basic Authorization header strictly: one space, canonical base64, and both halves form-encoded.

@@ -49,6 +49,9 @@ type metadata struct {
 	TokenAuth           []string `json:"token_endpoint_auth_methods_supported"`
 	IntrospectionAuth   []string `json:"introspection_endpoint_auth_methods_supported"`
 	RevocationAuth      []string `json:"revocation_endpoint_auth_methods_supported"`
+	TokenAlgs           []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAlgs   []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	RevocationAlgs      []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	Claims              []string `json:"claims_supported"`
 	ClaimsParameter     bool     `json:"claims_parameter_supported"`
 	RequestParameter    bool     `json:"request_parameter_supported"`
@@ -70,7 +73,8 @@ func (h *Handler) discovery(w http.ResponseWriter, r *http.Request) {
 		Scopes: scopes, ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, GrantTypes: grantTypes,
 		ACR: site.ACR, Prompts: []string{"none", "login", "consent", "select_account"},
 		SubjectTypes: []string{"public"}, IDTokenAlgorithms: []string{"RS256"}, Challenges: []string{"S256"},
-		TokenAuth: authMethods, IntrospectionAuth: secretMethods, RevocationAuth: authMethods,
+		TokenAuth: authMethods, IntrospectionAuth: provingMethods, RevocationAuth: authMethods,
+		TokenAlgs: algorithmNames, IntrospectionAlgs: algorithmNames, RevocationAlgs: algorithmNames,
 		Claims: claimNames, ResponseIssuer: true,
 	})
 	if err != nil {

@@ -29,6 +29,7 @@ func TestDiscovery(t *testing.T) {
 		}
 	}
 	delete(first.JSON, "claims_supported")
+	algs := list("RS256", "PS256", "ES256", "EdDSA", "RS384", "PS384", "ES384", "RS512", "PS512", "ES512")
 	want := map[string]any{
 		"issuer": h.url, "authorization_endpoint": at("authorize"), "token_endpoint": at("token"), "userinfo_endpoint": at("userinfo"),
 		"jwks_uri": at("keys"), "registration_endpoint": at("register"), "introspection_endpoint": at("introspect"), "revocation_endpoint": at("revoke"),
@@ -38,10 +39,14 @@ func TestDiscovery(t *testing.T) {
 		"acr_values_supported":    list("urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"),
 		"prompt_values_supported": list("none", "login", "consent", "select_account"), "subject_types_supported": list("public"),
 		"id_token_signing_alg_values_supported": list("RS256"), "code_challenge_methods_supported": list("S256"),
-		"token_endpoint_auth_methods_supported":         list("client_secret_basic", "client_secret_post", "none"),
-		"introspection_endpoint_auth_methods_supported": list("client_secret_basic", "client_secret_post"),
-		"revocation_endpoint_auth_methods_supported":    list("client_secret_basic", "client_secret_post", "none"),
-		"claims_parameter_supported":                    false, "request_parameter_supported": false, "request_uri_parameter_supported": false,
+		"token_endpoint_auth_methods_supported":         list("client_secret_basic", "client_secret_post", "private_key_jwt", "none"),
+		"introspection_endpoint_auth_methods_supported": list("client_secret_basic", "client_secret_post", "private_key_jwt"),
+		"revocation_endpoint_auth_methods_supported":    list("client_secret_basic", "client_secret_post", "private_key_jwt", "none"),
+		// RFC 8414 §2: "Servers SHOULD support "RS256". The value "none" MUST NOT be used."
+		"token_endpoint_auth_signing_alg_values_supported":         algs,
+		"introspection_endpoint_auth_signing_alg_values_supported": algs,
+		"revocation_endpoint_auth_signing_alg_values_supported":    algs,
+		"claims_parameter_supported":                               false, "request_parameter_supported": false, "request_uri_parameter_supported": false,
 		"authorization_response_iss_parameter_supported": true,
 	}
 	if diff := cmp.Diff(want, first.JSON); diff != "" {

@@ -152,7 +152,20 @@ func (m *Metadata) askResponses() error {
 
 func (m *Metadata) askAuthentication() error {
 	if a := m.TokenEndpointAuthMethod; a != "" && !slices.Contains(authMethods, a) {
-		return badMetadata("token_endpoint_auth_method is client_secret_basic, client_secret_post or none.")
+		return badMetadata("token_endpoint_auth_method is client_secret_basic, client_secret_post, private_key_jwt or none.")
+	}
+	if m.SigningAlg != "" && !slices.Contains(algorithmNames, m.SigningAlg) {
+		return badMetadata("token_endpoint_auth_signing_alg is one of " + strings.Join(algorithmNames, ", ") + ".")
+	}
+	if m.TokenEndpointAuthMethod != MethodPrivateKey {
+		return nil
+	}
+	// RFC 7591 §2: "The "jwks_uri" and "jwks" parameters MUST NOT both be present in the same request or response."
+	if (m.JWKS == nil) == (m.JWKSURI == "") {
+		return badMetadata("private_key_jwt needs jwks or jwks_uri, one of them.")
+	}
+	if m.JWKS != nil && !m.JWKS.holds(m.SigningAlg) {
+		return badMetadata("jwks has no key to sign with, or none for the token_endpoint_auth_signing_alg.")
 	}
 	return nil
 }
@@ -223,8 +236,14 @@ func (parent *Client) cast(m *Metadata) (*Client, error) {
 		ClientCredentials: slices.Contains(got.GrantTypes, GrantClientCredentials),
 		RequirePKCE:       "auto", SecretForCode: true, SecretForRefresh: true, Introspect: "own", RotateRefreshTokens: "auto",
 		AuthMethod: m.TokenEndpointAuthMethod, // who asked for none in particular may use either
-		Registered: &got,
 	}
+	if got.TokenEndpointAuthMethod == MethodPrivateKey {
+		c.JWKS, c.JWKSURI = got.JWKS, got.JWKSURI
+	} else {
+		got.SigningAlg = ""
+	}
+	got.JWKS, got.JWKSURI = nil, ""
+	c.Registered = &got
 	return c, nil
 }
 
@@ -265,7 +284,7 @@ var known = []string{
 	"client_name", "redirect_uris", "grant_types", "response_types", "token_endpoint_auth_method", "application_type", "contacts",
 	"client_uri", "logo_uri", "policy_uri", "tos_uri", "scope", "software_id", "software_version",
 	"client_id", "client_secret", "software_statement", "jwks", "jwks_uri", "sector_identifier_uri", "initiate_login_uri",
-	"backchannel_logout_uri", "frontchannel_logout_uri", "request_uris", "post_logout_redirect_uris",
+	"backchannel_logout_uri", "frontchannel_logout_uri", "request_uris", "post_logout_redirect_uris", "token_endpoint_auth_signing_alg",
 	"registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at",
 }
 
@@ -306,6 +325,7 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (*sent, error) {
 		ApplicationType: f.text("application_type"), Contacts: f.list("contacts"), ClientURI: f.text("client_uri"),
 		LogoURI: f.text("logo_uri"), PolicyURI: f.text("policy_uri"), TosURI: f.text("tos_uri"), Scope: f.text("scope"),
 		SoftwareID: f.text("software_id"), SoftwareVersion: f.text("software_version"),
+		SigningAlg: f.text("token_endpoint_auth_signing_alg"), JWKS: f.keys(), JWKSURI: f.text("jwks_uri"),
 	}, clientID: f.text("client_id"), clientSecret: f.text("client_secret")}
 	_, s.hasSecret = all["client_secret"]
 	f.others()
@@ -376,7 +396,6 @@ func (f *fields) others() {
 	if f.all["jwks"] != nil && f.all["jwks_uri"] != nil {
 		f.fail(badMetadata("jwks and jwks_uri do not go together."))
 	}
-	f.keys()
 	if f.all["software_statement"] != nil {
 		f.fail(&Error{Code: InvalidSoftwareStatement, Description: "Software statements are not accepted."})
 	}

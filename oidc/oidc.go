@@ -12,7 +12,7 @@
 //	/oauth2/register, /oauth2/register/{id}    register.go      RFC 7591, RFC 7592
 //
 // The rungs that judge an authorization request stand in ladder.go, those for client metadata in metadata.go, client
-// authentication in clientauth.go, redirect URIs in redirecturi.go, bearer values in bearer.go, the ID token in
+// authentication in clientauth.go (assertion.go, clientkeys.go), redirect URIs in redirecturi.go, bearer values in bearer.go, the ID token in
 // idtoken.go. http.go has the routes and how requests are read and answered.
 package oidc
 
@@ -34,6 +34,11 @@ type Handler struct {
 	Now   func() time.Time
 	NewID func() string // at least 128 random bits; for secrets and for IDs that must not tell the time
 	Log   *slog.Logger
+	// Fetch gets the document at a client's jwks_uri, of at most that many bytes. It goes to no address that the operator
+	// does not want it to go to. Nil: nothing is fetched.
+	Fetch func(ctx context.Context, url string, most int64) ([]byte, error)
+
+	clientKeys clientKeys
 }
 
 // Site is one org's face to its clients.
@@ -73,9 +78,13 @@ type Client struct {
 	RequirePKCE         string `json:"requirePKCE,omitempty"` // auto or true
 	SecretForCode       bool   `json:"secretForCode"`         // the code must be redeemed with the secret
 	SecretForRefresh    bool   `json:"secretForRefresh"`
-	AuthMethod          string `json:"authMethod,omitempty"` // client_secret_basic, client_secret_post, none; empty: either secret method
+	AuthMethod          string `json:"authMethod,omitempty"` // client_secret_basic, client_secret_post, private_key_jwt, none; empty: either secret method
 	Introspect          string `json:"introspect"`           // own, children or all
 	RotateRefreshTokens string `json:"rotateRefreshTokens"`  // auto, on or off
+
+	// The keys of private_key_jwt: either is there, or neither.
+	JWKS    *KeySet `json:"jwks,omitempty"`
+	JWKSURI string  `json:"jwksURI,omitempty"`
 
 	AccessTokenLifetime time.Duration `json:"accessTokenLifetime,omitempty"` // 0: one hour
 	IDTokenLifetime     time.Duration `json:"idTokenLifetime,omitempty"`     // 0: one hour; 1 to 720 minutes
@@ -112,6 +121,9 @@ type Metadata struct {
 	Scope                   string   `json:"scope,omitempty"`
 	SoftwareID              string   `json:"software_id,omitempty"`
 	SoftwareVersion         string   `json:"software_version,omitempty"`
+	SigningAlg              string   `json:"token_endpoint_auth_signing_alg,omitempty"`
+	JWKS                    *KeySet  `json:"jwks,omitempty"` // in what a child got: nil, they are the Client's
+	JWKSURI                 string   `json:"jwks_uri,omitempty"`
 }
 
 // Login is a judged authorization request that waits for something from its person.
@@ -347,6 +359,10 @@ type Store interface {
 	// DropGrant ends the grant and everything that hangs on it; r says why, for the event that tells so. Ending what is
 	// ended is no error and leaves no event.
 	DropGrant(ctx context.Context, org, id string, r Refusal) error
+
+	// SpendAssertion uses up the client assertion of that app with that jti; it is remembered until then. ErrSpent: it was
+	// used before.
+	SpendAssertion(ctx context.Context, org, app, jti string, until time.Time) error
 
 	// Used notes that the grant is used now. It is called at most once a minute for a grant.
 	Used(ctx context.Context, org, grant string) error

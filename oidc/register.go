@@ -32,6 +32,7 @@ func (c *Client) information(site *Site, token string) information {
 		Metadata:              *c.Registered, RedirectURIs: append([]string{}, c.Registered.RedirectURIs...),
 		Responses: append([]string{}, c.Registered.ResponseTypes...),
 	}
+	i.JWKS, i.JWKSURI = c.JWKS, c.JWKSURI
 	if len(c.Secrets) > 0 {
 		i.ClientSecret = string(c.Secrets[0])
 	}
@@ -73,7 +74,7 @@ func (h *Handler) register(w http.ResponseWriter, r *http.Request) {
 	now := h.Now()
 	c.ID, c.Issued = h.NewID(), now.UTC().Truncate(time.Second)
 	var secret []byte
-	if !c.Public {
+	if c.keepsSecret() && c.AuthMethod != MethodPrivateKey {
 		secret = []byte(h.NewID())
 		c.Secrets = [][]byte{secret}
 	}
@@ -196,6 +197,14 @@ func (h *Handler) child(r *http.Request, site *Site) (c *Client, token string, e
 	return c, "", err
 }
 
+// kept is what a client keeps to itself for a method: a secret, a key, or nothing.
+func kept(method string) string {
+	if method == MethodPrivateKey || method == MethodNone {
+		return method
+	}
+	return "secret"
+}
+
 // update replaces what c may change about itself (RFC 7592 §2.2), judged and cut like the first time. Whether it is
 // blocked is not its to say, and while it is, nothing about it changes.
 func (h *Handler) update(w http.ResponseWriter, r *http.Request, site *Site, c *Client) (*Client, error) {
@@ -217,8 +226,8 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, site *Site, c *
 	case asked.hasSecret && !sameSecret(c.Secrets, asked.clientSecret):
 		// "the value of this field MUST match the currently issued client secret".
 		return c, badMetadata("client_secret is not this client's.")
-	case (asked.TokenEndpointAuthMethod == MethodNone) != c.Public:
-		return c, badMetadata("A client that keeps a secret can not become one that does not, nor the other way round.")
+	case kept(asked.TokenEndpointAuthMethod) != kept(c.AuthMethod) || (asked.TokenEndpointAuthMethod == MethodNone) != c.Public:
+		return c, badMetadata("What a client proves itself with can not change from a secret to a key or to nothing, nor back. Register it anew.")
 	}
 	parent, err := h.Store.ClientOfApp(r.Context(), site.Org, c.Parent)
 	if errors.Is(err, ErrNotFound) || err == nil && parent.Mould == nil {

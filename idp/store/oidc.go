@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -187,6 +189,15 @@ func (v OIDC) Code(ctx context.Context, org, id string) (*oidc.Code, error) {
 	c.ClientID, c.RedirectURI, c.GivenURI, c.CodeChallenge = d.ClientID, d.RedirectURI, d.GivenURI, d.CodeChallenge
 	c.Created, c.Expires, c.Grant = d.Created, d.Expires, d.Grant
 	return &c, nil
+}
+
+// SpendAssertion uses up a client assertion. Its jti is kept as a hash: it is the client's choice, and no key of ours.
+func (v OIDC) SpendAssertion(ctx context.Context, org, app, jti string, until time.Time) error {
+	sum := sha256.Sum256([]byte(jti))
+	return spent(v.s.Write(ctx, func(tx *Tx) error {
+		return tx.Gate(`INSERT INTO spent (org, kind, app, value, expires) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+			org, "assertion", app, base64.RawURLEncoding.EncodeToString(sum[:]), until)
+	}))
 }
 
 // Refuse records the refusal.

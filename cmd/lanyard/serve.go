@@ -106,7 +106,7 @@ const drain = 30 * time.Second
 
 // serve answers until ctx ends, then finishes what is under way. ready is called when it answers.
 func (h *house) serve(ctx context.Context, g *globals, l *listener, proxies []netip.Prefix, log *slog.Logger, ready func()) error {
-	c := server.Config{Store: h.st, Sealer: h.sealer, People: h.people, Now: time.Now, Log: log, TrustedProxies: proxies}
+	c := server.Config{Store: h.st, Sealer: h.sealer, People: h.people, Fetcher: h.fetcher, Now: time.Now, Log: log, TrustedProxies: proxies}
 	link, err := c.NewSignIn().SetupLink(ctx, h.org.ID)
 	if err != nil {
 		return err

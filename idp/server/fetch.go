@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
+	"syscall"
 	"time"
 
 	"code.dny.dev/ssrf"
@@ -31,13 +33,21 @@ func NewFetcher(allow []netip.Prefix) *Fetcher {
 		}
 	}
 	guard := ssrf.New(ssrf.WithAnyPort(), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
-	d := &net.Dialer{Timeout: 5 * time.Second, Control: guard.Safe}
+	d := &net.Dialer{Timeout: 5 * time.Second, ControlContext: func(ctx context.Context, network, address string, c syscall.RawConn) error {
+		if err := guard.Safe(network, address, c); err != nil {
+			return err
+		}
+		if ctx.Value(plain{}) != nil && !within(allow, address) {
+			return errPlain
+		}
+		return nil
+	}}
 	return &Fetcher{client: &http.Client{
 		Timeout: 5 * time.Second,
-		Transport: &http.Transport{
+		Transport: hops{&http.Transport{
 			Proxy: nil, DialContext: d.DialContext, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 5 * time.Second,
 			DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10,
-		},
+		}},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if len(via) > 2 {
 				return errors.New("more than two redirects")
@@ -45,6 +55,35 @@ func NewFetcher(allow []netip.Prefix) *Fetcher {
 			return webAddress(r.URL)
 		},
 	}}
+}
+
+// Keys is Get for keys that somebody is to be believed by. They come over TLS, so that nobody on the way puts in others;
+// over plain http only from an address that is allowed by name.
+func (f *Fetcher) Keys(ctx context.Context, rawURL string, most int64) ([]byte, error) {
+	return f.Get(context.WithValue(ctx, guarded{}, true), rawURL, most)
+}
+
+type (
+	guarded struct{} // in the context of a fetch: plain http is not enough
+	plain   struct{} // in the context of a hop of such a fetch: this one is plain http
+)
+
+var errPlain = errors.New("plain http")
+
+// hops tells the dialler which hops of a guarded fetch are plain http: redirects are hops of their own.
+type hops struct{ next http.RoundTripper }
+
+func (h hops) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme == "http" && r.Context().Value(guarded{}) != nil {
+		r = r.WithContext(context.WithValue(r.Context(), plain{}, true))
+	}
+	return h.next.RoundTrip(r)
+}
+
+// within tells if address, host:port, is in one of the ranges.
+func within(allow []netip.Prefix, address string) bool {
+	at, err := netip.ParseAddrPort(address)
+	return err == nil && slices.ContainsFunc(allow, func(p netip.Prefix) bool { return p.Contains(at.Addr().Unmap().WithZone("")) })
 }
 
 // Get fetches rawURL, at most most bytes. The error says what is wrong and, for a private address, what to give to allow it.
@@ -65,6 +104,9 @@ func (f *Fetcher) Get(ctx context.Context, rawURL string, most int64) ([]byte, e
 		if errors.Is(err, ssrf.ErrProhibitedIP) {
 			return nil, private(u.Host, err)
 		}
+		if errors.Is(err, errPlain) {
+			return nil, refusedPlain(u.Host, err)
+		}
 		return nil, err
 	}
 	defer res.Body.Close()
@@ -81,14 +123,30 @@ func (f *Fetcher) Get(ctx context.Context, rawURL string, most int64) ([]byte, e
 	return b, nil
 }
 
+// dialled is the address, alone in its range, that err is about.
+func dialled(err error) (p netip.Prefix, ok bool) {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Addr == nil {
+		return p, false
+	}
+	at, err := netip.ParseAddrPort(op.Addr.String())
+	ip := at.Addr().Unmap().WithZone("")
+	return netip.PrefixFrom(ip, ip.BitLen()), err == nil
+}
+
+// refusedPlain says why keys are not fetched, and what would help.
+func refusedPlain(host string, err error) error {
+	help := "allow its address with --allow-fetch"
+	if p, ok := dialled(err); ok {
+		help += " " + p.String()
+	}
+	return fmt.Errorf("%s is reached by plain http, and whoever stands in between could put in keys of their own; give an https address, or if the way there is yours, %s", host, help)
+}
+
 // private says which address may not be fetched from, and what to give to allow it.
 func private(host string, err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Addr != nil {
-		if at, perr := netip.ParseAddrPort(op.Addr.String()); perr == nil {
-			ip := at.Addr().Unmap().WithZone("")
-			return fmt.Errorf("%s is at the private address %s; if that is meant, allow it with --allow-fetch %s", host, ip, netip.PrefixFrom(ip, ip.BitLen()))
-		}
+	if p, ok := dialled(err); ok {
+		return fmt.Errorf("%s is at the private address %s; if that is meant, allow it with --allow-fetch %s", host, p.Addr(), p)
 	}
 	return fmt.Errorf("%s is at a private address; if that is meant, allow it with --allow-fetch and its range: %w", host, err)
 }

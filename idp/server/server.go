@@ -40,6 +40,7 @@ type Config struct {
 	Now            func() time.Time
 	Log            *slog.Logger
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	Fetcher        *Fetcher       // the way out; nil: one that reaches no private address
 }
 
 // NewSignIn returns the room of the person at the browser, which the command line needs too (the set-up link).
@@ -52,10 +53,14 @@ func New(c Config) http.Handler {
 	in := c.NewSignIn()
 	g := gate.Gate{Store: c.Store, SignIn: in, Now: c.Now, Log: c.Log}
 	s := &server{Config: c}
+	if c.Fetcher == nil {
+		c.Fetcher = NewFetcher(nil)
+	}
 
 	protocols := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	(&oidc.Handler{
 		Site: s.oidcSite, Store: c.Store.OIDC(), Users: gate.OIDC{Gate: g}, Now: c.Now, NewID: newID, Log: c.Log,
+		Fetch: c.Fetcher.Keys,
 	}).Mount(protocols)
 	(&saml.Handler{
 		Site: s.samlSite, Store: c.Store.SAML(), Users: gate.SAML{Gate: g}, Now: c.Now, NewID: newID, Log: c.Log,

@@ -37,7 +37,7 @@ func NewFetcher(allow []netip.Prefix) *Fetcher {
 		if err := guard.Safe(network, address, c); err != nil {
 			return err
 		}
-		if ctx.Value(plain{}) != nil && !within(allow, address) {
+		if ctx.Value(plainHop{}) != nil && !listed(allow, address) {
 			return errPlain
 		}
 		return nil
@@ -64,8 +64,8 @@ func (f *Fetcher) Keys(ctx context.Context, rawURL string, most int64) ([]byte, 
 }
 
 type (
-	guarded struct{} // in the context of a fetch: plain http is not enough
-	plain   struct{} // in the context of a hop of such a fetch: this one is plain http
+	guarded  struct{} // in the context of a fetch: plain http is not enough
+	plainHop struct{} // in the context of a hop of such a fetch: this one is plain http
 )
 
 var errPlain = errors.New("plain http")
@@ -75,13 +75,13 @@ type hops struct{ next http.RoundTripper }
 
 func (h hops) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme == "http" && r.Context().Value(guarded{}) != nil {
-		r = r.WithContext(context.WithValue(r.Context(), plain{}, true))
+		r = r.WithContext(context.WithValue(r.Context(), plainHop{}, true))
 	}
 	return h.next.RoundTrip(r)
 }
 
-// within tells if address, host:port, is in one of the ranges.
-func within(allow []netip.Prefix, address string) bool {
+// listed tells if address, host:port, is in one of the ranges.
+func listed(allow []netip.Prefix, address string) bool {
 	at, err := netip.ParseAddrPort(address)
 	return err == nil && slices.ContainsFunc(allow, func(p netip.Prefix) bool { return p.Contains(at.Addr().Unmap().WithZone("")) })
 }

@@ -30,8 +30,11 @@ type entry[T any] struct {
 // is never kept, nor shared with those that wait.
 func (c *Cached[T]) Get(ctx context.Context, key string) (T, error) {
 	// Before loading: what is loaded may then be newer than the generation it is kept under, never older.
-	generation, believed := c.Store.changes.current(c.Kind)
+	generation, believed := c.Store.generation(ctx, c.Kind)
 	if !believed {
+		if e := c.old(ctx, key, generation); e != nil {
+			return e.value, nil
+		}
 		return c.Load(ctx, key)
 	}
 	c.mu.Lock()
@@ -59,6 +62,37 @@ func (c *Cached[T]) Get(ctx context.Context, key string) (T, error) {
 	}()
 	e.value, e.err = c.Load(context.WithoutCancel(ctx), key) // others wait for it
 	return e.value, e.err
+}
+
+type evenOldKey struct{}
+
+// EvenOld returns a context in which definitions are answered from what is kept, however long ago the table change was read. It is
+// for what everybody may know and many rely on (keys, metadata), so that a node without its database still tells it; never for a
+// decision.
+func EvenOld(ctx context.Context) context.Context { return context.WithValue(ctx, evenOldKey{}, true) }
+
+func evenOld(ctx context.Context) bool { return ctx.Value(evenOldKey{}) != nil }
+
+// old returns what is kept under key, if ctx takes it.
+func (c *Cached[T]) old(ctx context.Context, key string, generation int64) *entry[T] {
+	if !evenOld(ctx) {
+		return nil
+	}
+	c.mu.Lock()
+	e := c.entries[key]
+	c.mu.Unlock()
+	if e == nil || e.generation != generation {
+		return nil
+	}
+	select {
+	case <-e.done:
+	default:
+		return nil
+	}
+	if e.err != nil {
+		return nil
+	}
+	return e
 }
 
 func (c *Cached[T]) keep(key string, e *entry[T]) {

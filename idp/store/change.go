@@ -2,16 +2,20 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
+// What a command changed, every node uses when the command is done: it waits as long as a node believes its caches. A node reads
+// more often than that; where a reading comes late, a request waits for the next one.
 const (
 	pollEvery  = 200 * time.Millisecond
-	believeFor = time.Second            // without a reading, no cache is believed
-	readyFor   = 5 * time.Second        // and then nothing is issued
-	seenAfter  = 250 * time.Millisecond // every node has read a change by then
+	believeFor = 250 * time.Millisecond // without a reading, no cache is believed
+	readWithin = time.Second            // a reading that takes longer has failed
+	readyFor   = 5 * time.Second        // without a reading, nothing is issued
 )
 
 // changes is what this node knows of the table change. Its times are those of this process's monotonic clock, never Config.Now:
@@ -23,6 +27,11 @@ type changes struct {
 	read       time.Time        // when the last good reading began
 	err        error            // of the last reading
 	made       time.Time        // when this store last committed a change
+
+	reading chan struct{} // holds a value while somebody reads
+
+	// unwritable is why the last step that tried could not write, nil once one could. Until then only the poll tries.
+	unwritable atomic.Pointer[error]
 }
 
 func (s *Store) poll(ctx context.Context) {
@@ -36,6 +45,9 @@ func (s *Store) poll(ctx context.Context) {
 		case <-tick.C:
 		}
 		err := s.readChanges(ctx)
+		if err == nil && s.changes.unwritable.Load() != nil {
+			s.tryWriting(ctx)
+		}
 		if (err != nil) != failing && ctx.Err() == nil {
 			failing = err != nil
 			if failing {
@@ -47,14 +59,56 @@ func (s *Store) poll(ctx context.Context) {
 	}
 }
 
+// tryWriting finds out if the database can be written again, so that no caller has to.
+func (s *Store) tryWriting(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
+	// As much as a step may need: on a full disk a byte or two still find a place now and then.
+	err := s.db.write(ctx, func(tx *Tx) error {
+		if _, err := tx.Exec("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2", "probe", make([]byte, 256<<10)); err != nil {
+			return err
+		}
+		_, err := tx.Exec("DELETE FROM meta WHERE name = $1", "probe")
+		return err
+	})
+	s.wrote(err)
+}
+
+// wrote takes note of how a step ended.
+func (s *Store) wrote(err error) {
+	before := s.changes.unwritable.Load()
+	switch {
+	case errors.Is(err, errUnwritable):
+		if s.changes.unwritable.Swap(&err) == nil {
+			s.log.Error("the database can not be written", "error", err)
+		}
+	case err == nil && before != nil:
+		if s.changes.unwritable.CompareAndSwap(before, nil) {
+			s.log.Info("the database can be written again")
+		}
+	}
+}
+
 func (s *Store) readChanges(ctx context.Context) error {
+	c := &s.changes
+	select {
+	case c.reading <- struct{}{}:
+		defer func() { <-c.reading }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return s.readNow(ctx)
+}
+
+// readNow reads the table. The caller holds c.reading.
+func (s *Store) readNow(ctx context.Context) error {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, believeFor)
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
 	n := map[string]int64{}
 	err := s.db.present()
 	if err == nil {
-		err = s.Read(ctx).Each(func(row Row) error {
+		err = reading{s.db, ctx, nil}.Each(func(row Row) error {
 			var kind string
 			var v int64
 			err := row.Scan(&kind, &v)
@@ -92,16 +146,53 @@ func (c *changes) altered(kinds []string) {
 	c.made = time.Now()
 }
 
-// current returns the generation of a kind, and if what was loaded in it can be believed.
-func (c *changes) current(kind string) (generation int64, believed bool) {
+// current returns the generation of a kind, and if what was loaded in it can be believed by who asked at that time. failed: it can
+// not, and the last reading failed.
+func (c *changes) current(kind string, asked time.Time) (generation int64, believed, failed bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.generation[kind], time.Since(c.read) < believeFor
+	return c.generation[kind], asked.Sub(c.read) < believeFor, c.err != nil
+}
+
+// generation is current, after a reading where the last one is too long ago.
+func (s *Store) generation(ctx context.Context, kind string) (generation int64, believed bool) {
+	c := &s.changes
+	asked := time.Now()
+	generation, believed, failed := c.current(kind, asked)
+	if believed || failed || evenOld(ctx) {
+		return generation, believed
+	}
+	select {
+	case c.reading <- struct{}{}:
+		defer func() { <-c.reading }()
+	case <-ctx.Done():
+		return generation, false
+	}
+	// Of many that wait, the first reads for all.
+	if generation, believed, failed = c.current(kind, asked); believed || failed {
+		return generation, believed
+	}
+	if err := s.readNow(context.WithoutCancel(ctx)); err != nil {
+		return generation, false
+	}
+	generation, believed, _ = c.current(kind, asked)
+	return generation, believed
 }
 
 // Ready tells if this node may serve and issue: nil, or an [ErrNotReady] with the reason. It may not once it has not read
-// for 5 seconds what other nodes changed.
+// for 5 seconds what other nodes changed, nor while the database can not be written.
 func (s *Store) Ready() error {
+	if err := s.readable(); err != nil {
+		return err
+	}
+	if err := s.changes.unwritable.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// readable tells if the database has answered in the last 5 seconds. What is asked of one that does not would wait for nothing.
+func (s *Store) readable() error {
 	c := &s.changes
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -124,7 +215,7 @@ func (s *Store) WaitSeen(ctx context.Context) error {
 	if made.IsZero() {
 		return nil
 	}
-	wait := time.NewTimer(time.Until(made.Add(seenAfter)))
+	wait := time.NewTimer(time.Until(made.Add(believeFor)))
 	defer wait.Stop()
 	select {
 	case <-wait.C:

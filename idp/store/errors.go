@@ -3,8 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -17,7 +20,7 @@ var (
 	ErrGone     = errors.New("store: gone")                        // a Gate found no row: spent, ended or altered meanwhile
 	ErrExists   = errors.New("store: exists already")              // a unique key is taken
 	ErrBusy     = errors.New("store: too much to do; try again")   // nothing was written; HTTP 503
-	ErrNotReady = errors.New("store: the database is not to hand") // nothing was written; HTTP 503
+	ErrNotReady = errors.New("store: the database is not to hand") // does not answer, or can not be written; HTTP 503
 	ErrClosed   = errors.New("store: closed")                      // Close was called
 	ErrTooOld   = errors.New("store: this binary is too old for the database")
 )
@@ -30,7 +33,11 @@ const (
 	pgNoTable       = "42P01"
 	pgConnections   = "53300"
 	pgLockTimeout   = "55P03"
+	pgReadOnly      = "25006"
 )
+
+// errUnwritable is an [ErrNotReady] of a database that may still be read: a full disk, a server that has become read-only.
+var errUnwritable = fmt.Errorf("%w: it can not be written", ErrNotReady)
 
 // translate gives a database's error the meaning it has here.
 func translate(err error) error {
@@ -44,8 +51,13 @@ func translate(err error) error {
 		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
 			return fmt.Errorf("%w: %w", ErrExists, err)
 		}
-		if liteBusy(err) {
+		switch lite.Code() & 0xff {
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 			return fmt.Errorf("%w: %w", ErrBusy, err)
+		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR:
+			return fmt.Errorf("%w: %w", errUnwritable, err)
+		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+			return fmt.Errorf("%w: %w", ErrNotReady, err)
 		}
 	case errors.As(err, &pg):
 		switch pg.Code {
@@ -53,13 +65,31 @@ func translate(err error) error {
 			return fmt.Errorf("%w: %w", ErrExists, err)
 		case pgConnections, pgLockTimeout:
 			return fmt.Errorf("%w: %w", ErrBusy, err)
+		case pgReadOnly:
+			return fmt.Errorf("%w: %w", errUnwritable, err)
+		}
+		switch pg.Code[:min(2, len(pg.Code))] {
+		case "53", "58": // insufficient resources, a full disk among them; errors of the system below
+			return fmt.Errorf("%w: %w", errUnwritable, err)
+		case "08", "57": // the connection broke; the server was stopped
+			return fmt.Errorf("%w: %w", ErrNotReady, err)
 		}
 	case errors.Is(err, sql.ErrConnDone), err.Error() == "sql: database is closed":
 		return ErrClosed
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, sql.ErrTxDone): // its patience is over
 		return fmt.Errorf("%w: %w", ErrBusy, err)
+	case unreached(err):
+		return fmt.Errorf("%w: %w", ErrNotReady, err)
 	}
 	return err
+}
+
+// unreached tells if there is no connection to the database, or none any more.
+func unreached(err error) bool {
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // liteBusy tells if another process, or another connection of this one, held a lock for too long.

@@ -59,7 +59,7 @@ type database interface {
 
 // Open opens the database, makes it where there is none, and brings its schema up to date. No error of it tells the DSN's password.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	s := &Store{Now: c.Now, newID: c.NewID, log: c.Log, sealer: c.Sealer, changes: changes{generation: map[string]int64{}}}
+	s := &Store{Now: c.Now, newID: c.NewID, log: c.Log, sealer: c.Sealer, changes: changes{generation: map[string]int64{}, reading: make(chan struct{}, 1)}}
 	if s.Now == nil {
 		s.Now = time.Now
 	}

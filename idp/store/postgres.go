@@ -66,9 +66,14 @@ func openPostgres(ctx context.Context, dsn string, conns int) (*postgres, error)
 	return &postgres{pool}, nil
 }
 
-// bounded is a context that does not end when its caller goes away: that would cost a connection each time. It ends by itself.
+// bounded is a context that does not end when its caller goes away: that would cost a connection each time. It ends by itself, or at
+// the caller's own deadline.
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), pgPatience)
+	end := time.Now().Add(pgPatience)
+	if d, ok := ctx.Deadline(); ok && d.Before(end) {
+		end = d
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), end)
 }
 
 func (p *postgres) read(ctx context.Context, f func(session) error) error {

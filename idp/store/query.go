@@ -42,16 +42,22 @@ func All[T any](r Reader, scan func(Row) (T, error), query string, args ...any) 
 }
 
 // Read returns what reads outside of a transaction: each query sees what was committed before it.
-func (s *Store) Read(ctx context.Context) Reader { return reading{s.db, ctx} }
+func (s *Store) Read(ctx context.Context) Reader { return reading{s.db, ctx, s.readable} }
 
 type reading struct {
-	db  database
-	ctx context.Context
+	db    database
+	ctx   context.Context
+	ready func() error // nil: it is tried in any case
 }
 
 func (r reading) Each(row func(Row) error, query string, args ...any) error {
 	if err := r.ctx.Err(); err != nil {
 		return err
+	}
+	if r.ready != nil {
+		if err := r.ready(); err != nil {
+			return err
+		}
 	}
 	return r.db.read(r.ctx, func(s session) error { return each(s, row, query, args) })
 }

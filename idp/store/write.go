@@ -26,6 +26,7 @@ func (s *Store) Write(ctx context.Context, f func(*Tx) error) error {
 		kinds = tx.kinds
 		return err
 	})
+	s.wrote(err)
 	// Also after an error: the answer to a commit can be lost while the commit is not.
 	s.changes.altered(kinds)
 	return err

@@ -189,6 +189,9 @@ func (w *writer) run(s *step) error {
 	tx := &Tx{session: w.conn}
 	if s.err = tx.run(s.f); s.err != nil {
 		if _, err := w.conn.exec("ROLLBACK TO step", nil); err != nil {
+			if errors.Is(s.err, ErrNotReady) { // a full disk, say: SQLite has undone the whole transaction by itself
+				return s.err
+			}
 			return err
 		}
 	}

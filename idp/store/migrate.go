@@ -76,10 +76,15 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil && !noTable(err) && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("store: reading the schema: %w", err)
 	}
-	err = s.db.migrate(ctx, func(c session, save func(int64) error) error { return apply(c, save, all) })
+	err = s.db.migrate(ctx, func(c session, save func(int64) error) error {
+		err := apply(fragile(c), save, all)
+		mayDie() // before the commit
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("store: migrating: %w", err)
 	}
+	mayDie() // after it
 	return nil
 }
 

@@ -239,6 +239,25 @@ func (f *fields) keys() *KeySet {
 	return nil
 }
 
+// CheckKeysURI judges the address that a client's keys are to be read from, in words for an admin. Plain http is judged
+// when it is read: it depends on where the address lies.
+func CheckKeysURI(uri string) error {
+	u, why := outward(uri)
+	if why == "" && u.Scheme != "https" && u.Scheme != "http" {
+		why = "it is no web address"
+	}
+	if why == "" {
+		// The host of a plain address is checked like that of any other.
+		encrypted := *u
+		encrypted.Scheme = "https"
+		why = web(&encrypted)
+	}
+	if why != "" {
+		return errors.New(why)
+	}
+	return nil
+}
+
 // unpadded decodes base64url as JOSE writes it (RFC 7515 §2): no padding, no loose bits, nothing skipped.
 func unpadded(s string) ([]byte, error) {
 	if strings.ContainsAny(s, "\r\n") { // which the decoder would skip

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lanyard-sso/lanyard/idp"
+	"github.com/lanyard-sso/lanyard/idp/apps"
 	"github.com/lanyard-sso/lanyard/idp/store"
 )
 
@@ -34,6 +35,8 @@ type appView struct {
 	ClientID  string     `json:"clientID,omitempty"`
 	Redirects []string   `json:"redirectURIs,omitempty"`
 	Scopes    []string   `json:"scopes,omitempty"`
+	Method    string     `json:"tokenEndpointAuthMethod,omitempty"`
+	Keys      string     `json:"clientKeys,omitempty"` // where those of private_key_jwt come from
 	Permitted string     `json:"permitted"` // in words
 	Blocked   bool       `json:"blocked"`
 	StartURL  string     `json:"startURL,omitempty"`
@@ -62,6 +65,9 @@ func (h *house) viewApp(c *idp.Connected) (v appView, err error) {
 			}
 		}
 		v.Protocols, v.ClientID, v.Redirects, v.Scopes = append(v.Protocols, name), o.ID, o.RedirectURIs, o.Scopes
+		if v.Method, v.Keys = apps.Authentication(a); v.Method == "" {
+			v.Method = "client_secret_basic or client_secret_post"
+		}
 	}
 	if a.Parent != "" {
 		parent, err := h.st.Apps().Connected(h.ctx, a.Org, a.Parent)
@@ -205,7 +211,7 @@ func (c appShowCmd) Run(g *globals) error {
 			last = when(*v.LastUsed)
 		}
 		facts(w, "Name", v.Name, "API name", v.APIName, "ID", v.ID, "Parent", v.Parent, "Speaks", strings.Join(v.Protocols, ", "),
-			"Entity ID", v.EntityID, "ACS", strings.Join(v.ACS, ", "), "Client ID", v.ClientID, "Redirect URIs", strings.Join(v.Redirects, ", "),
+			"Entity ID", v.EntityID, "ACS", strings.Join(v.ACS, ", "), "Client ID", v.ClientID, "Client authentication", v.Method, "Client keys", v.Keys, "Redirect URIs", strings.Join(v.Redirects, ", "),
 			"Scopes", strings.Join(v.Scopes, " "), "Open to", v.Permitted, "Blocked", yes(v.Blocked), "Start URL", v.StartURL, "Contact", v.Contact,
 			"Created", when(v.Created), "Last used", last)
 	})

@@ -199,7 +199,7 @@ func handout(w io.Writer, h *apps.Handout) {
 	if o := h.OIDC; o != nil {
 		fmt.Fprintln(w, "\nEnter at the client (OpenID Connect, OAuth 2):")
 		facts(w, "  Issuer", o.Issuer, "  Discovery", o.Discovery, "  Client ID", o.ClientID, "  Client secret", o.ClientSecret,
-			"  Client authentication", o.AuthMethod, "  Scopes", strings.Join(o.Scopes, " "), "  Redirect URIs", strings.Join(o.RedirectURIs, ", "),
+			"  Client authentication", o.AuthMethod, "  Client keys", o.ClientKeys, "  Scopes", strings.Join(o.Scopes, " "), "  Redirect URIs", strings.Join(o.RedirectURIs, ", "),
 			"  Authorization endpoint", o.Authorization, "  Token endpoint", o.Token, "  UserInfo endpoint", o.Userinfo, "  JWKS", o.Keys,
 			"  Introspection", o.Introspection, "  Revocation", o.Revocation, "  Registration", o.Registration,
 			"  Sign-out URL", h.SignOut, "  Change-password URL", h.ChangePassword)

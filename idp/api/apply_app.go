@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/lanyard-sso/lanyard/idp"
 	"github.com/lanyard-sso/lanyard/idp/apps"
@@ -98,6 +99,9 @@ func (a *applying) app(ctx context.Context, p place, v *AppDoc, name string) err
 		return nil
 	case err != nil:
 		return err
+	}
+	if o := put.App.OAuth; o != nil && strings.HasPrefix(o.JWKSURI, "http:") {
+		a.plan.note("App/%s: jwksURI is plain http, so keys are read from it only if it lies at an address that lanyard serve --allow-fetch names", put.App.APIName)
 	}
 	block := v.Policy != nil && isTrue(v.Policy.Blocked, false)
 	switch i := put.Policy; {

@@ -269,6 +269,9 @@ func (r *refs) buildOAuth(p place, d *OAuthDoc, old *idp.Connected) *oidc.Client
 		o.SecretForCode, o.SecretForRefresh = !o.Public, !o.Public
 	}
 	o.RedirectURIs, o.Scopes, o.DefaultScopes, o.AuthMethod = d.RedirectURIs, d.Scopes, d.DefaultScopes, d.TokenEndpointAuthMethod
+	if o.JWKSURI = d.JWKSURI; d.JWKS != nil {
+		o.JWKS = d.JWKS.KeySet
+	}
 	if f := d.Flows; f != nil {
 		o.AuthorizationCode, o.Refresh, o.ClientCredentials = f.AuthorizationCode, f.Refresh, f.ClientCredentials
 	}

@@ -35,6 +35,8 @@ func encode(v reflect.Value) *yaml.Node {
 				return scalar(string(x))
 			}
 			return &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle, Content: []*yaml.Node{scalar("always"), scalar(string(x))}}
+		case JWKS:
+			return x.node()
 		case Strings:
 			if len(x) == 1 {
 				return scalar(x[0])

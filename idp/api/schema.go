@@ -183,6 +183,8 @@ type OAuthDoc struct {
 	RequireSecret           *RequireSecretDoc `doc:"requireSecret"`
 	Public                  *bool             `doc:"public"`
 	TokenEndpointAuthMethod string            `doc:"tokenEndpointAuthMethod"`
+	JWKS                    *JWKS             `doc:"jwks"`
+	JWKSURI                 string            `doc:"jwksURI"`
 	AccessToken             *AccessTokenDoc   `doc:"accessToken"`
 	IDToken                 *IDTokenDoc       `doc:"idToken"`
 	Introspect              string            `doc:"introspect"`
@@ -190,8 +192,6 @@ type OAuthDoc struct {
 	Registration            *RegistrationDoc  `doc:"registration"`
 
 	ProfileName           string         `doc:"profile,later"`
-	JWKS                  map[string]any `doc:"jwks,later"`
-	JWKSURI               string         `doc:"jwksURI,later"`
 	Certificate           string         `doc:"certificate,later"`
 	AllowedOrigins        []string       `doc:"allowedOrigins,later"`
 	Subject               any            `doc:"subject,later"`

@@ -192,7 +192,10 @@ func (n *names) oauthDoc(o *oidc.Client) *OAuthDoc {
 	d := &OAuthDoc{
 		ClientID: o.ID, Type: o.Type, RedirectURIs: o.RedirectURIs, Scopes: o.Scopes, DefaultScopes: o.DefaultScopes,
 		Flows:                   &FlowsDoc{AuthorizationCode: o.AuthorizationCode, Refresh: o.Refresh, ClientCredentials: o.ClientCredentials},
-		TokenEndpointAuthMethod: o.AuthMethod,
+		TokenEndpointAuthMethod: o.AuthMethod, JWKSURI: o.JWKSURI,
+	}
+	if o.JWKS != nil {
+		d.JWKS = &JWKS{o.JWKS}
 	}
 	if o.RequirePKCE != "auto" {
 		d.RequirePKCE = o.RequirePKCE

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/lanyard-sso/lanyard/oidc"
 )
 
 // unmarshaler is a value with a form of its own.
@@ -40,6 +43,85 @@ func (a *AuthnContext) unmarshal(n *yaml.Node) error {
 		return errors.New("must be lenient, strict, or {always: URN}")
 	}
 	return nil
+}
+
+// JWKS is a client's public keys: a JWK Set, written as YAML or JSON.
+type JWKS struct{ *oidc.KeySet }
+
+func (j *JWKS) unmarshal(n *yaml.Node) error {
+	v, err := plainValue(n, 0)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	set, err := oidc.ReadKeySet(text)
+	if err != nil {
+		return err
+	}
+	j.KeySet = set
+	return nil
+}
+
+// plainValue is what a node holds, its scalars as the texts that they are in a JWK, however much they look like numbers.
+func plainValue(n *yaml.Node, depth int) (any, error) {
+	switch {
+	case depth > 8:
+		return nil, errors.New("is nested too deeply")
+	case n.Kind == yaml.ScalarNode:
+		return n.Value, nil
+	case n.Kind == yaml.SequenceNode:
+		list := []any{}
+		for _, x := range n.Content {
+			v, err := plainValue(x, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v)
+		}
+		return list, nil
+	case n.Kind == yaml.MappingNode:
+		all := map[string]any{}
+		for i := 0; i < len(n.Content); i += 2 {
+			name := n.Content[i].Value
+			if _, ok := all[name]; ok {
+				return nil, fmt.Errorf("has the member %q twice", name)
+			}
+			v, err := plainValue(n.Content[i+1], depth+1)
+			if err != nil {
+				return nil, err
+			}
+			all[name] = v
+		}
+		return all, nil
+	}
+	return nil, errors.New("has an alias; write the value out")
+}
+
+// node is the set in YAML. What is JSON is YAML; it is only written more spaciously.
+func (j JWKS) node() *yaml.Node {
+	var n yaml.Node
+	text, err := j.MarshalJSON()
+	if err == nil {
+		err = yaml.Unmarshal(text, &n)
+	}
+	if err != nil {
+		panic("api: " + err.Error()) // texts only
+	}
+	return spacious(n.Content[0])
+}
+
+func spacious(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.ScalarNode {
+		return scalar(n.Value)
+	}
+	n.Style = 0
+	for i, x := range n.Content {
+		n.Content[i] = spacious(x)
+	}
+	return n
 }
 
 // Duration is a duration as SURFACE.md §3 writes it: Go's, and d for days.

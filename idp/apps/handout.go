@@ -57,6 +57,7 @@ type OIDCHandout struct {
 	ClientID      string   `json:"clientID"`
 	ClientSecret  string   `json:"clientSecret,omitempty"` // how to read it
 	AuthMethod    string   `json:"tokenEndpointAuthMethod"`
+	ClientKeys    string   `json:"clientKeys,omitempty"` // where the keys come from that it proves itself with
 	Scopes        []string `json:"scopes"`
 	RedirectURIs  []string `json:"redirectURIs"`
 }
@@ -135,20 +136,32 @@ func (a *Apps) samples(ctx context.Context, c *idp.Connected, u *idp.User) ([]Sa
 	return all, nil
 }
 
+// Authentication is the method by which an app's OAuth client proves itself, empty for either that takes a secret, and for
+// private_key_jwt in words where its keys come from.
+func Authentication(app *idp.App) (method, keys string) {
+	switch o := app.OAuth; {
+	case o.JWKS != nil:
+		return o.AuthMethod, "declared here: " + o.JWKS.String()
+	case o.JWKSURI != "":
+		return o.AuthMethod, "read from " + o.JWKSURI
+	case !keepsSecret(app):
+		return oidc.MethodNone, ""
+	default:
+		return o.AuthMethod, ""
+	}
+}
+
 func oidcHandout(org *idp.Org, app *idp.App, o *oidc.Client) *OIDCHandout {
 	at := func(path string) string { return org.URL + "/oauth2/" + path }
 	h := &OIDCHandout{
 		Issuer: org.Issuer, Discovery: org.URL + "/.well-known/openid-configuration", Authorization: at("authorize"), Token: at("token"),
 		Userinfo: at("userinfo"), Keys: at("keys"), Introspection: at("introspect"), Revocation: at("revoke"),
-		ClientID: o.ID, AuthMethod: o.AuthMethod, Scopes: o.Scopes, RedirectURIs: o.RedirectURIs,
+		ClientID: o.ID, Scopes: o.Scopes, RedirectURIs: o.RedirectURIs,
 	}
 	if o.Mould != nil {
 		h.Registration = at("register")
 	}
-	switch {
-	case !keepsSecret(app):
-		h.AuthMethod = oidc.MethodNone
-	case h.AuthMethod == "":
+	if h.AuthMethod, h.ClientKeys = Authentication(app); h.AuthMethod == "" {
 		h.AuthMethod = oidc.MethodBasic
 	}
 	if keepsSecret(app) {

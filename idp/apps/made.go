@@ -76,7 +76,8 @@ func newSecret() string {
 
 // keepsSecret tells if the app has an OAuth client that is to have a secret.
 func keepsSecret(app *idp.App) bool {
-	return app.OAuth != nil && !app.OAuth.Public && app.OAuth.AuthMethod != oidc.MethodNone
+	o := app.OAuth
+	return o != nil && !o.Public && o.AuthMethod != oidc.MethodNone && o.AuthMethod != oidc.MethodPrivateKey
 }
 
 // NewClient returns an OAuth client of that type with everything else at its default, no flow among it.

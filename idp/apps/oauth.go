@@ -35,10 +35,11 @@ func (c *checking) oauth() {
 		c.fault("oauth.flows.clientCredentials", "a client that keeps no secret can not act by itself (RFC 6749 §4.4)")
 	}
 	c.oneOf("oauth.requirePKCE", o.RequirePKCE, "", "auto", "true")
-	c.oneOf("oauth.tokenEndpointAuthMethod", o.AuthMethod, "", oidc.MethodBasic, oidc.MethodPost, oidc.MethodNone)
-	if o.Public && (o.AuthMethod == oidc.MethodBasic || o.AuthMethod == oidc.MethodPost) {
-		c.fault("oauth.tokenEndpointAuthMethod", "a public client has no secret to show; say none, or public: false")
+	c.oneOf("oauth.tokenEndpointAuthMethod", o.AuthMethod, "", oidc.MethodBasic, oidc.MethodPost, oidc.MethodPrivateKey, oidc.MethodNone)
+	if o.Public && o.AuthMethod != "" && o.AuthMethod != oidc.MethodNone {
+		c.fault("oauth.tokenEndpointAuthMethod", "a public client keeps nothing to prove itself with; say none, or public: false")
 	}
+	c.keys(o)
 	if o.AuthMethod == oidc.MethodNone && !o.Public && (o.SecretForCode || o.SecretForRefresh) {
 		c.fault("oauth.tokenEndpointAuthMethod", "none means that no secret is shown, but requireSecret asks for one; say public: true if the client keeps none")
 	}
@@ -48,6 +49,28 @@ func (c *checking) oauth() {
 	c.within("oauth.accessToken.lifetime", o.AccessTokenLifetime, time.Minute, 24*time.Hour)
 	c.within("oauth.idToken.lifetime", o.IDTokenLifetime, time.Minute, 720*time.Minute)
 	c.mould(o.Mould)
+}
+
+// keys holds the keys of a client to being there where they are used, and nowhere else.
+func (c *checking) keys(o *oidc.Client) {
+	used := o.AuthMethod == oidc.MethodPrivateKey
+	switch {
+	case o.JWKS != nil && o.JWKSURI != "":
+		c.fault("oauth.jwksURI", "the keys are in oauth.jwks or at oauth.jwksURI, not both")
+	case used && o.JWKS == nil && o.JWKSURI == "":
+		c.fault("oauth.tokenEndpointAuthMethod", "private_key_jwt needs the client's public keys: oauth.jwks, or the address they are at, oauth.jwksURI")
+	case !used && o.JWKS != nil:
+		c.fault("oauth.jwks", "keys are used by tokenEndpointAuthMethod: private_key_jwt only")
+	case !used && o.JWKSURI != "":
+		c.fault("oauth.jwksURI", "keys are used by tokenEndpointAuthMethod: private_key_jwt only")
+	case o.JWKS != nil && o.JWKS.Empty():
+		c.fault("oauth.jwks", "there is no key to sign with")
+	}
+	if o.JWKSURI != "" {
+		if err := oidc.CheckKeysURI(o.JWKSURI); err != nil {
+			c.fault("oauth.jwksURI", "%s", err)
+		}
+	}
 }
 
 // redirects holds the addresses that answers go to (OA-RED-07).

@@ -37,7 +37,7 @@ type appView struct {
 	Scopes    []string   `json:"scopes,omitempty"`
 	Method    string     `json:"tokenEndpointAuthMethod,omitempty"`
 	Keys      string     `json:"clientKeys,omitempty"` // where those of private_key_jwt come from
-	Permitted string     `json:"permitted"` // in words
+	Permitted string     `json:"permitted"`            // in words
 	Blocked   bool       `json:"blocked"`
 	StartURL  string     `json:"startURL,omitempty"`
 	Contact   string     `json:"contactEmail,omitempty"`

@@ -1,6 +1,7 @@
 package idp
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -44,15 +45,11 @@ func (u *User) Name() string {
 	return u.Username
 }
 
+// RoleAdmin is the role of those who have the rights of an administrator of this house.
+const RoleAdmin = "admin"
+
 // Admin tells if the user has the rights of an administrator of this house.
-func (u *User) Admin() bool {
-	for _, r := range u.Roles {
-		if r == "admin" {
-			return true
-		}
-	}
-	return false
-}
+func (u *User) Admin() bool { return slices.Contains(u.Roles, RoleAdmin) }
 
 // NameKey is the form in which usernames and e-mail addresses are compared: two names with one key are one name.
 func NameKey(name string) string {

@@ -329,7 +329,8 @@ func (c userGrantAdminCmd) Run(g *globals) error {
 	if err != nil {
 		return err
 	}
-	if err := h.people.GrantAdmin(h.ctx, u); err != nil {
+	err = h.st.Write(h.ctx, func(tx *store.Tx) error { return h.people.SetAdmin(h.ctx, tx, u, true, "") })
+	if err != nil && !errors.Is(err, store.ErrGone) {
 		return err
 	}
 	fmt.Fprintf(g.out, "%s is an administrator\n", u.Username)

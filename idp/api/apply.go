@@ -73,10 +73,13 @@ func (d *Declarer) Apply(ctx context.Context, org *idp.Org, docs []*Doc, o Optio
 				return &stepError{s, err}
 			}
 		}
-		if o.DryRun {
-			return errDry
+		if !o.DryRun {
+			return nil
 		}
-		return nil
+		if err := tx.KeepAdmins(); err != nil {
+			return err
+		}
+		return errDry
 	})
 	switch {
 	case err == nil, errors.Is(err, errDry):

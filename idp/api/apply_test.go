@@ -251,7 +251,7 @@ func TestApplyAtOnce(t *testing.T) {
 // Nothing is pruned that another set made, that a person made, or that the documents name.
 func TestPrune(t *testing.T) {
 	each(t, func(t *testing.T, h house) {
-		const theirs = "kind: App\nname: Theirs\nsaml: {entityID: \"https://their.example\", acs: [{url: \"https://their.example/acs\"}]}\n---\nkind: Group\nname: theirs\n---\nkind: User\nusername: them"
+		const theirs = "kind: App\nname: Theirs\nsaml: {entityID: \"https://their.example\", acs: [{url: \"https://their.example/acs\"}]}\n---\nkind: Group\nname: theirs\n---\nkind: User\nusername: them\nroles: [admin]"
 		if _, err := h.try(t, theirs, api.Options{Set: "other"}); err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,6 +47,7 @@ func (h house) blocked(t *testing.T, name string) bool {
 // What changes is said key by key, old and new; secrets are not.
 func TestApplyTellsWhatChanges(t *testing.T) {
 	each(t, func(t *testing.T, h house) {
+		h.apply(t, "kind: User\nusername: boss\nroles: [admin]")
 		h.apply(t, declared)
 		for _, c := range []struct{ old, now, want string }{
 			{"startURL: https://benefits.example.com/\n", "startURL: https://new.example.com/\n", "App/Your_Benefits startURL: https://benefits.example.com/ → https://new.example.com/"},
@@ -265,4 +267,32 @@ func TestDecodeBombs(t *testing.T) {
 			t.Errorf("%s: refused after %s", name, d)
 		}
 	}
+}
+
+// ADM-11: a declaration takes the last administrator away neither when it is tried nor when it is meant; another in its
+// place is as good, whichever comes first.
+func TestApplyKeepsAnAdmin(t *testing.T) {
+	each(t, func(t *testing.T, h house) {
+		h.apply(t, "kind: User\nusername: ana\nroles: [admin]")
+		before := h.export(t)
+		for _, text := range []string{"", "roles: []", "active: false", "type: service"} {
+			doc := "kind: User\nusername: ana\nroles: [admin]\n"
+			if text == "" || text == "roles: []" {
+				doc = "kind: User\nusername: ana\n"
+			}
+			docs, faults := api.Decode("f", strings.NewReader(doc+text))
+			if len(faults) > 0 {
+				t.Fatal(faults)
+			}
+			for _, dry := range []bool{true, false} {
+				if _, err := h.Apply(t.Context(), h.org, docs, api.Options{DryRun: dry}); !errors.Is(err, store.ErrLastAdmin) {
+					t.Errorf("%q, dry %v: %v", text, dry, err)
+				}
+			}
+		}
+		if after := h.export(t); after != before {
+			t.Errorf("something changed:\n%s", after)
+		}
+		h.apply(t, "kind: User\nusername: ana\n---\nkind: User\nusername: ben\nroles: [admin]")
+	})
 }

@@ -6,12 +6,15 @@
 //	guess.go      which passwords are guessed first
 //	password.go   how passwords are kept and compared
 //
-// What takes a *store.Tx is a part of somebody else's step; the rest are steps of their own.
+// What takes a *store.Tx is a part of somebody else's step; the rest are steps of their own. A step that would leave no
+// active administrator is a store.ErrLastAdmin.
 package people
 
 import (
 	"context"
+	"errors"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"github.com/lanyard-sso/lanyard/idp"
@@ -137,19 +140,27 @@ func (p *People) Delete(ctx context.Context, tx *store.Tx, u *idp.User) error {
 	return event(ctx, tx, "deleteUser", u, u.Username)
 }
 
-// GrantAdmin makes a user an administrator of this house.
-func (p *People) GrantAdmin(ctx context.Context, u *idp.User) error {
-	return p.Store.Write(ctx, func(tx *store.Tx) error {
-		now, err := tx.User(u.Org, u.ID)
-		if err != nil || now.Admin() {
-			return err
-		}
-		now.Roles = append(now.Roles, "admin")
-		if err := tx.PutUser(now); err != nil {
-			return err
-		}
-		return event(ctx, tx, "grantAdmin", u, "")
-	})
+// SetAdmin makes a user an administrator of this house, or no more one. reason goes into the event. store.ErrGone: there
+// is nothing to change.
+func (p *People) SetAdmin(ctx context.Context, tx *store.Tx, u *idp.User, admin bool, reason string) error {
+	now, err := tx.User(u.Org, u.ID)
+	if errors.Is(err, store.ErrNotFound) || err == nil && now.Admin() == admin {
+		return store.ErrGone
+	}
+	if err != nil {
+		return err
+	}
+	code := "revokeAdmin"
+	now.Roles = slices.DeleteFunc(now.Roles, func(role string) bool { return role == idp.RoleAdmin })
+	if admin {
+		code = "grantAdmin"
+		now.Roles = append(now.Roles, idp.RoleAdmin)
+	}
+	if err := tx.PutUser(now); err != nil {
+		return err
+	}
+	u.Roles = now.Roles
+	return event(ctx, tx, code, u, reason)
 }
 
 func event(ctx context.Context, tx *store.Tx, code string, u *idp.User, reason string) error {

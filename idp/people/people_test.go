@@ -3,8 +3,10 @@ package people_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,11 +100,9 @@ func TestLifeOfAUser(t *testing.T) {
 		}
 		write(func(ctx context.Context, tx *store.Tx) error { return p.SetActive(ctx, tx, u, false) })
 		write(func(ctx context.Context, tx *store.Tx) error { return p.SetActive(ctx, tx, u, true) })
-		if err := p.GrantAdmin(ctx, now()); err != nil {
-			t.Fatal(err)
-		}
-		if err := p.GrantAdmin(ctx, now()); err != nil { // is one already
-			t.Fatal(err)
+		write(func(ctx context.Context, tx *store.Tx) error { return p.SetAdmin(ctx, tx, now(), true, "by root") })
+		if err := p.Store.Write(ctx, func(tx *store.Tx) error { return p.SetAdmin(ctx, tx, u, true, "") }); !errors.Is(err, store.ErrGone) {
+			t.Errorf("is one already: %v", err)
 		}
 		if !now().Admin() || !now().Active || now().Epoch != 1 {
 			t.Errorf("now %+v", now())
@@ -111,7 +111,10 @@ func TestLifeOfAUser(t *testing.T) {
 		if got := codes(t, p, org, u.ID); !slices.Equal(got, want) {
 			t.Errorf("events %q, want %q", got, want)
 		}
-		write(func(ctx context.Context, tx *store.Tx) error { return p.Delete(ctx, tx, u) })
+		write(func(ctx context.Context, tx *store.Tx) error {
+			tx.AllowNoAdmin()
+			return p.Delete(ctx, tx, u)
+		})
 		if _, err := p.Store.People().User(ctx, org, u.ID); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("deleted: %v", err)
 		}
@@ -221,7 +224,10 @@ func TestNextOfThatName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(func(tx *store.Tx) error { return p.Delete(ctx, tx, first) })
+		write(func(tx *store.Tx) error {
+			tx.AllowNoAdmin()
+			return p.Delete(ctx, tx, first)
+		})
 
 		next := ana()
 		if err := p.Create(ctx, next, ""); err != nil {
@@ -268,13 +274,15 @@ func TestGrantAdminLosesNothing(t *testing.T) {
 		if err := p.Store.Write(t.Context(), func(tx *store.Tx) error { return p.Change(t.Context(), tx, ana, "email") }); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.GrantAdmin(t.Context(), &old); err != nil {
+		if err := p.Store.Write(t.Context(), func(tx *store.Tx) error { return p.SetAdmin(t.Context(), tx, &old, true, "") }); err != nil {
 			t.Fatal(err)
 		}
 		if u, err := p.Store.People().User(t.Context(), org, ana.ID); err != nil || !u.Admin() || u.Email != "ana@example.com" {
 			t.Errorf("%+v, %v", u, err)
 		}
-		if err := p.GrantAdmin(t.Context(), &idp.User{Org: org, ID: "gone"}); !errors.Is(err, store.ErrNotFound) {
+		if err := p.Store.Write(t.Context(), func(tx *store.Tx) error {
+			return p.SetAdmin(t.Context(), tx, &idp.User{Org: org, ID: "gone"}, true, "")
+		}); !errors.Is(err, store.ErrGone) {
 			t.Errorf("somebody who is gone: %v", err)
 		}
 	})
@@ -350,4 +358,123 @@ func TestChosenPasswords(t *testing.T) {
 			}
 		}
 	})
+}
+
+// ADM-11: however an administrator goes, another stays.
+func TestLastAdmin(t *testing.T) {
+	each(t, func(t *testing.T, p *people.People, org string) {
+		ctx := t.Context()
+		admin := func(name string) *idp.User {
+			t.Helper()
+			u := &idp.User{Org: org, Username: name, Active: true, Roles: []string{idp.RoleAdmin}}
+			if err := p.Create(ctx, u, ""); err != nil {
+				t.Fatal(err)
+			}
+			return u
+		}
+		ana := admin("ana")
+		// None of these is one who could administer.
+		for _, u := range []*idp.User{
+			{Org: org, Username: "off", Roles: []string{idp.RoleAdmin}},
+			{Org: org, Username: "svc", Roles: []string{idp.RoleAdmin}, Active: true, Service: true},
+			{Org: org, Username: "ben", Active: true, Attributes: map[string][]string{"roles": {"admin"}}},
+		} {
+			if err := p.Create(ctx, u, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ways := map[string]func(tx *store.Tx, u *idp.User) error{
+			"delete":     func(tx *store.Tx, u *idp.User) error { return p.Delete(ctx, tx, u) },
+			"deactivate": func(tx *store.Tx, u *idp.User) error { return p.SetActive(ctx, tx, u, false) },
+			"revoke":     func(tx *store.Tx, u *idp.User) error { return p.SetAdmin(ctx, tx, u, false, "") },
+			"change": func(tx *store.Tx, u *idp.User) error {
+				c := *u
+				c.Roles = nil
+				return p.Change(ctx, tx, &c, "")
+			},
+			"make a service": func(tx *store.Tx, u *idp.User) error {
+				c := *u
+				c.Service = true
+				return p.Change(ctx, tx, &c, "")
+			},
+		}
+		for name, way := range ways {
+			u := *ana
+			if err := p.Store.Write(ctx, func(tx *store.Tx) error { return way(tx, &u) }); !errors.Is(err, store.ErrLastAdmin) {
+				t.Errorf("%s the last: %v", name, err)
+			}
+			if now, err := p.Store.People().User(ctx, org, ana.ID); err != nil || !now.Active || !now.Admin() || now.Service || now.Epoch != 0 {
+				t.Fatalf("%s the last: %+v %v", name, now, err)
+			}
+			// Not the last: it goes. In one step the order does not matter.
+			other := admin("other-" + name[:3])
+			if err := p.Store.Write(ctx, func(tx *store.Tx) error { return way(tx, other) }); err != nil {
+				t.Errorf("%s another: %v", name, err)
+			}
+			next := &idp.User{Org: org, Username: "next-" + name[:3], Active: true, Roles: []string{idp.RoleAdmin}}
+			if err := p.Store.Write(ctx, func(tx *store.Tx) error {
+				if err := way(tx, &u); err != nil {
+					return err
+				}
+				return p.Add(ctx, tx, next)
+			}); err != nil {
+				t.Errorf("%s, and another comes in the same step: %v", name, err)
+			}
+			ana = next
+		}
+		// Who is not active administers nothing: they may go. And so may the last, if that is meant.
+		for _, name := range []string{"off", "svc", "ben"} {
+			u, err := p.Store.People().ByName(ctx, org, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Store.Write(ctx, func(tx *store.Tx) error { return p.Delete(ctx, tx, u) }); err != nil {
+				t.Errorf("deleting %s: %v", name, err)
+			}
+		}
+		if err := p.Store.Write(ctx, func(tx *store.Tx) error {
+			tx.AllowNoAdmin()
+			return p.Delete(ctx, tx, ana)
+		}); err != nil {
+			t.Errorf("meant: %v", err)
+		}
+	})
+}
+
+// ADM-11: two administrators who take each other away at once, on two nodes: one stays, each time.
+func TestLastAdminRace(t *testing.T) {
+	one, two := storetest.Two(t)
+	nodes := []*people.People{people.New(one), people.New(two)}
+	ctx := t.Context()
+	o := &idp.Org{Name: store.DefaultOrg, URL: "https://id.example.com"}
+	if err := one.Orgs().AddOrg(ctx, o); err != nil {
+		t.Fatal(err)
+	}
+	for round := range 20 {
+		var pair []*idp.User
+		for i, name := range []string{"ana", "ben"} {
+			u := &idp.User{Org: o.ID, Username: fmt.Sprint(name, round), Active: true, Roles: []string{idp.RoleAdmin}}
+			if err := nodes[i].Create(ctx, u, ""); err != nil {
+				t.Fatal(err)
+			}
+			pair = append(pair, u)
+		}
+		errs := make([]error, 2)
+		var wait sync.WaitGroup
+		for i := range pair {
+			wait.Go(func() {
+				errs[i] = nodes[i].Store.Write(ctx, func(tx *store.Tx) error { return nodes[i].SetActive(ctx, tx, pair[i], false) })
+			})
+		}
+		wait.Wait()
+		if (errs[0] == nil) == (errs[1] == nil) || !errors.Is(errors.Join(errs...), store.ErrLastAdmin) {
+			t.Fatalf("round %d: %v", round, errs)
+		}
+		if err := one.Write(ctx, func(tx *store.Tx) error { // away with both, for the next round
+			tx.AllowNoAdmin()
+			return errors.Join(nodes[0].Delete(ctx, tx, pair[0]), nodes[0].Delete(ctx, tx, pair[1]))
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -159,6 +159,9 @@ func (tx *Tx) PutUser(u *idp.User) error {
 		u.Org, u.ID, u.Username, u.Email, u.Service, string(doc), u.Changed); err != nil {
 		return err
 	}
+	if !u.Admin() || u.Service {
+		tx.admins.lost(u.Org, old)
+	}
 	if old.Username != u.Username || old.Email != u.Email {
 		if _, err := tx.Exec(`DELETE FROM login_name WHERE org = $1 AND usr = $2`, u.Org, u.ID); err != nil {
 			return err
@@ -179,9 +182,11 @@ func (tx *Tx) PutUser(u *idp.User) error {
 // DropUser deletes a user, what they signed in with and what they agreed to. Their sessions and grants are dead with
 // them. Their persistent NameIDs stay, so that nobody is ever given one of them. ErrGone: there is no such user.
 func (tx *Tx) DropUser(org, id string) error {
-	if err := tx.Gate(`DELETE FROM usr WHERE org = $1 AND id = $2`, org, id); err != nil {
+	u, err := tx.gateUser(`DELETE FROM usr WHERE org = $1 AND id = $2 RETURNING active, service, doc`, org, id)
+	if err != nil {
 		return err
 	}
+	tx.admins.lost(org, u)
 	for _, table := range []string{"login_name", "member", "consent"} {
 		if _, err := tx.Exec(`DELETE FROM `+table+` WHERE org = $1 AND usr = $2`, org, id); err != nil {
 			return err
@@ -198,12 +203,17 @@ func (tx *Tx) SetPassword(org, id, phc string) error {
 // SetActive activates or deactivates a user. Who is deactivated loses every session and grant for good. ErrGone: there
 // is no such user, or nothing to change.
 func (tx *Tx) SetActive(org, id string, active bool) error {
-	ends := int64(1)
 	if active {
-		ends = 0
+		return tx.Gate(`UPDATE usr SET active = $3, changed = $4 WHERE org = $1 AND id = $2 AND active <> $3`, org, id, true, tx.store.Now())
 	}
-	return tx.Gate(`UPDATE usr SET active = $3, epoch = epoch + $4, changed = $5 WHERE org = $1 AND id = $2 AND active <> $3`,
-		org, id, active, ends, tx.store.Now())
+	u, err := tx.gateUser(`UPDATE usr SET active = $3, epoch = epoch + 1, changed = $4 WHERE org = $1 AND id = $2 AND active <> $3
+		RETURNING active, service, doc`, org, id, false, tx.store.Now())
+	if err != nil {
+		return err
+	}
+	u.Active = true // it was
+	tx.admins.lost(org, u)
+	return nil
 }
 
 // EndUser ends every session and grant of a user, who may begin again. ErrGone: there is no such user.

@@ -23,6 +23,9 @@ func (s *Store) Write(ctx context.Context, f func(*Tx) error) error {
 	err := s.db.write(ctx, func(tx *Tx) error {
 		tx.store = s
 		err := f(tx)
+		if err == nil {
+			err = tx.KeepAdmins()
+		}
 		kinds = tx.kinds
 		return err
 	})
@@ -38,6 +41,7 @@ type Tx struct {
 	session session
 	kinds   []string // of the definitions it alters
 	failed  error    // nothing is run after it
+	admins  admins
 }
 
 var errOver = errors.New("store: a Tx was used after its step")

@@ -14,12 +14,14 @@
 //	sweep.go      deleting what is dead, a little at a time
 //	id.go         ids that sort by the time they were made
 //	lock_*.go     one server on one SQLite file
+//	backup.go     a copy of an SQLite file while it is used; restore.go putting it back, and ending what was given before
+//	checkup.go    what doctor asks of the database; room_*.go how much room the disk has
 //
 // On these stand the views, each for its room:
 //
 //	house.go      what of the house is kept in caches, and Taken, the name that somebody else has
 //	orgs.go       orgs
-//	people.go     users; named.go groups, profiles, permission sets, scopes; persistent.go pairwise NameIDs
+//	people.go     users; admins.go the last administrator stays; named.go groups, profiles, permission sets, scopes; persistent.go pairwise NameIDs
 //	apps.go       connected apps as they are read; apps_put.go as they are changed; apps_grants.go what was given them
 //	keys.go       signing keys
 //	events.go     what happened; refusals.go the queue of what was refused

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ type Config struct {
 	Now   func() time.Time // nil: time.Now
 	NewID func() string    // nil: IDs
 	Log   *slog.Logger     // nil: nowhere
+	AsIs  bool             // nothing is made or migrated: where there is no database, Open is an fs.ErrNotExist
 
 	Sealer *keys.Sealer // opens the secrets at rest; nil: none can be read or written
 }
@@ -73,7 +75,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, err
 	}
 	s.close = sync.OnceValue(s.db.close)
-	if err := s.prepare(ctx); err != nil {
+	if err := s.prepare(ctx, c.AsIs); err != nil {
 		_ = s.db.close()
 		return nil, err
 	}
@@ -95,6 +97,11 @@ func (s *Store) open(ctx context.Context, c Config) (err error) {
 	case dsn == "":
 		return errors.New("store: neither a database nor a data folder is named")
 	case isLite:
+		if c.AsIs {
+			if _, err := os.Stat(path); err != nil {
+				return fmt.Errorf("store: %w", err)
+			}
+		}
 		s.db, err = openSQLite(ctx, path, s.log)
 	case strings.HasPrefix(dsn, "postgres://"), strings.HasPrefix(dsn, "postgresql://"):
 		s.db, err = openPostgres(ctx, dsn, c.Conns)
@@ -104,8 +111,12 @@ func (s *Store) open(ctx context.Context, c Config) (err error) {
 	return err
 }
 
-func (s *Store) prepare(ctx context.Context) error {
-	if err := s.migrate(ctx); err != nil {
+func (s *Store) prepare(ctx context.Context, asIs bool) error {
+	if asIs {
+		if _, _, err := s.Schema(ctx); err != nil {
+			return err
+		}
+	} else if err := s.migrate(ctx); err != nil {
 		return err
 	}
 	if err := s.readChanges(ctx); err != nil {

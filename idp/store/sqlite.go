@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -49,7 +48,7 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ *lite, er
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	// mode=rw: a file that has gone is an error, never a new empty database.
-	dsn := "file://" + (&url.URL{Path: "/" + strings.TrimPrefix(filepath.ToSlash(path), "/")}).EscapedPath() +
+	dsn := fileURL(path) +
 		"?mode=rw&_dqs=0&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&_pragma=journal_size_limit(67108864)"
 	pool, err := sql.Open("sqlite", dsn)
 	if err != nil {
@@ -259,23 +258,18 @@ func (l *lite) migrate(ctx context.Context, f func(session, func(int64) error) e
 	return translate(err)
 }
 
-// copyTo writes the database as it was last committed to path.
+// copyTo keeps the database as it was last committed at path, as a backup.
 func (l *lite) copyTo(ctx context.Context, path string) error {
-	// Not a reader: they are query_only.
-	c, err := l.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.close()
 	part := path + ".part"
 	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	// VACUUM INTO wants no file there, or an empty one, whose mode it keeps.
-	_, err = c.conn.ExecContext(ctx, "VACUUM INTO $1", part)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(part, path)
+	if err = errors.Join(f.Close(), l.copyInto(ctx, part)); err == nil {
+		_, err = sign(ctx, part, "older than the one that migrated it", time.Now())
+	}
+	if err == nil {
+		err = errors.Join(syncFile(part), os.Rename(part, path))
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(part))

@@ -93,7 +93,9 @@ func (c demoCmd) Run(g *globals) error {
 	defer stop()
 	failed := make(chan error, 1)
 	up := make(chan struct{})
-	serving.Go(func() { failed <- h.serve(ctx, g, l, nil, log, func() { close(up) }) })
+	serving.Go(func() {
+		failed <- h.serve(ctx, g, service{listener: l, log: log, timeout: 5 * time.Second, ready: func() { close(up) }})
+	})
 	select {
 	case <-up:
 	case err := <-failed:

@@ -93,7 +93,7 @@ func each(t *testing.T, f func(t *testing.T, o *org)) {
 func newOrg(t *testing.T, kind string) *org {
 	t.Helper()
 	o := &org{t: t, dir: t.TempDir()}
-	o.env = append(os.Environ(), "LANYARD_DATA="+filepath.Join(o.dir, "data"))
+	o.env = append(os.Environ(), "LANYARD_DATA="+filepath.Join(o.dir, "data"), "LANYARD_DRAIN_DELAY=0s") // no balancer looks
 	rand.Read(o.master[:])
 	o.env = append(o.env, "LANYARD_MASTER_KEY="+base64.StdEncoding.EncodeToString(o.master[:]))
 	if kind == storetest.Postgres {

@@ -3,6 +3,7 @@ package main_test
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -52,7 +53,7 @@ func (r *rp) at(n *node) {
 	r.http = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, n.addr)
-		}, MaxIdleConnsPerHost: 16,
+		}, MaxIdleConnsPerHost: 16, TLSClientConfig: &tls.Config{RootCAs: r.o.roots},
 	}}
 	r.t.Cleanup(r.http.CloseIdleConnections)
 }

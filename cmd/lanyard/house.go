@@ -30,7 +30,7 @@ type storeFlags struct {
 	DatabaseFile  string `help:"File that holds --database." placeholder:"FILE"`
 	Data          string `default:"lanyard-data" help:"Data folder (default: ./lanyard-data)." placeholder:"DIR"`
 	MasterKeyFile string `help:"File that holds the key that seals secrets in the database, 32 bytes in base64 or hex; or the key itself in $LANYARD_MASTER_KEY. Made by itself with SQLite (DATA/master.key)." placeholder:"FILE"`
-	URL           string `help:"Public address, like https://sso.example.com. Default: what the org has written down." placeholder:"URL"`
+	URL           string `help:"Public address, like https://sso.example.com or https://example.com/sso. Default: what the org has written down." placeholder:"URL"`
 	AllowFetch    []cidr `help:"Private addresses that documents may be fetched from." placeholder:"CIDR"`
 }
 
@@ -101,7 +101,7 @@ func (f storeFlags) openWith(ctx context.Context, log *slog.Logger) (h *house, e
 		return nil, err
 	}
 	ctx = idp.WithCaller(ctx, &idp.Caller{Actor: "cli"})
-	st, err := store.Open(ctx, store.Config{DSN: dsn, Dir: f.Data, Sealer: sealer, Log: log})
+	st, err := store.Open(ctx, store.Config{DSN: dsn, Dir: f.Data, Now: now, Sealer: sealer, Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func (h *house) user(name string) (*idp.User, error) {
 }
 
 // publicURL holds a public address to what one can be, and writes it in the one way in which addresses are compared: host
-// in lower case, no port where it is the scheme's own, no slash at the end.
+// in lower case, no port where it is the scheme's own, no slash at the end. It may have a path: the house then lies below it.
 func publicURL(s string) (string, error) {
 	if s == "" {
 		return "", nil
@@ -199,15 +199,37 @@ func publicURL(s string) (string, error) {
 	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && ip.IsUnspecified() {
 		return "", fmt.Errorf("%q is no address that a browser can go to", s)
 	}
+	path := strings.TrimSuffix(u.EscapedPath(), "/")
 	switch {
-	case strings.Trim(u.Path, "/") != "":
-		return "", fmt.Errorf("%q: a path in the public address is not supported yet", s)
+	case !plainPath(path):
+		return "", fmt.Errorf("%q: a path in the public address is words of letters, digits, - _ ~ and . with one / in front of each, like https://example.com/sso", s)
+	case server.Ours(path):
+		return "", fmt.Errorf("%q: the path begins like one of Lanyard's own; take another, like https://example.com/sso", s)
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return "", fmt.Errorf("%q: over plain http, passwords and tokens can be read on their way; use https (only addresses of this machine may be http)", s)
 	}
 	host := strings.ToLower(u.Host)
 	host = strings.TrimSuffix(host, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
-	return u.Scheme + "://" + strings.TrimSuffix(host, ":"), nil
+	return u.Scheme + "://" + strings.TrimSuffix(host, ":") + path, nil
+}
+
+// plainPath tells if a path can be compared with that of a request by its bytes: nobody writes it in two ways.
+func plainPath(path string) bool {
+	if path == "" {
+		return true
+	}
+	for i, word := range strings.Split(path, "/") {
+		if i == 0 && word == "" { // in front of the first slash
+			continue
+		}
+		strange := strings.ContainsFunc(word, func(r rune) bool {
+			return !strings.ContainsRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~.", r)
+		})
+		if strange || word == "" || strings.Trim(word, ".") == "" {
+			return false
+		}
+	}
+	return true
 }
 
 func loopback(host string) bool {

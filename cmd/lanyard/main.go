@@ -4,7 +4,7 @@
 //	main.go      the commands and their flags; exit codes 0 ok, 1 failed, 2 usage
 //	house.go     opening the database, the master key and the org, the same for every command
 //	print.go     table, JSON or YAML
-//	serve.go     serve
+//	serve.go     serve, and how it leaves; listen.go: where it listens, its TLS certificate
 //	declare.go   apply, export
 //	app.go       app …; create.go: app create, app connect
 //	gateway.go   gateway token …
@@ -82,15 +82,21 @@ func main() {
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
 		ends = append(ends, syscall.SIGHUP)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), ends...)
-	context.AfterFunc(ctx, func() { // who asks again does not wait for what is under way; twice at once is one asking
-		time.Sleep(time.Second)
-		stop()
-	})
-	code := run(os.Args[1:], &globals{ctx: ctx, in: os.Stdin, out: os.Stdout, err: os.Stderr})
-	stop()
-	os.Exit(code)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, ends...)
+	go func() {
+		cancel(ended{<-asked})
+		time.Sleep(time.Second) // who asks again does not wait for what is under way; twice at once is one asking
+		signal.Stop(asked)
+	}()
+	os.Exit(run(os.Args[1:], &globals{ctx: ctx, in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
+
+// ended is why a command's context ended: the signal that asked for it.
+type ended struct{ os.Signal }
+
+func (e ended) Error() string { return "asked to end: " + e.String() }
 
 type exit int
 

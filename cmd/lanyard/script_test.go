@@ -54,7 +54,7 @@ func TestScripts(t *testing.T) {
 							env.Setenv(name, "")
 						}
 					}
-					env.Vars = append(env.Vars, "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+					env.Vars = append(env.Vars, "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"), "LANYARD_DRAIN_DELAY=0s")
 					if kind == storetest.Postgres {
 						key := make([]byte, 32)
 						if _, err := rand.Read(key); err != nil {

@@ -1,16 +1,18 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/lanyard-sso/lanyard/idp/server"
@@ -18,21 +20,30 @@ import (
 
 type serveCmd struct {
 	storeFlags
-	Listen         string `default:"127.0.0.1:8080" help:"Address to listen at (default: 127.0.0.1:8080); port 0 picks one." placeholder:"ADDR"`
-	TLSCert        string `name:"tls-cert" help:"Certificate (PEM, with its chain)." placeholder:"FILE"`
-	TLSKey         string `name:"tls-key" help:"Private key of the certificate (PEM)." placeholder:"FILE"`
-	TrustedProxies []cidr `help:"Proxies whose X-Forwarded-For is believed." placeholder:"CIDR"`
+	Listen         string        `default:"127.0.0.1:8080" help:"Address to listen at (default: 127.0.0.1:8080); port 0 picks one." placeholder:"ADDR"`
+	TLSCert        string        `name:"tls-cert" help:"Certificate (PEM, with its chain). Read again on SIGHUP." placeholder:"FILE"`
+	TLSKey         string        `name:"tls-key" help:"Private key of the certificate (PEM)." placeholder:"FILE"`
+	TrustedProxies []cidr        `help:"Proxies whose X-Forwarded-For is believed." placeholder:"CIDR"`
+	DrainDelay     time.Duration `default:"5s" help:"On SIGTERM, how long to go on serving after /readyz has turned 503, until every balancer has looked (default: 5s)." placeholder:"DURATION"`
+	DrainTimeout   time.Duration `default:"25s" help:"On SIGTERM, when to end at the latest, the delay included (default: 25s)." placeholder:"DURATION"`
 }
 
 func (serveCmd) Help() string {
 	return `Without users, serve prints a one-time link on standard error by which the first administrator is made.
+
+The public address (--url) is https, with TLS spoken here (--tls-cert, --tls-key) or by a proxy in front
+(--trusted-proxies); only an address of this machine may be plain http. It may have a path: with
+--url https://example.com/sso everything is below /sso, whether the proxy hands that on or takes it off.
+
+SIGHUP reads the certificate and its key again. SIGTERM turns /readyz to 503, serves on for --drain-delay,
+finishes what is under way and ends; Ctrl-C does so without the delay, a second one ends at once.
 
 Examples:
 
     lanyard serve
     lanyard serve --listen :8443 --tls-cert sso.pem --tls-key sso.key --url https://sso.example.com
     LANYARD_MASTER_KEY_FILE=/run/secrets/master lanyard serve --database postgres://lanyard@db/lanyard \
-        --listen 127.0.0.1:8080 --url https://sso.example.com --trusted-proxies 10.0.0.0/8`
+        --listen 10.0.0.5:8080 --url https://example.com/sso --trusted-proxies 10.0.0.0/8`
 }
 
 func (c serveCmd) Run(g *globals) error {
@@ -41,6 +52,12 @@ func (c serveCmd) Run(g *globals) error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return usagef("--tls-cert and --tls-key go together")
 	}
+	if c.DrainDelay < 0 || c.DrainTimeout < c.DrainDelay {
+		return usagef("--drain-timeout %s is shorter than --drain-delay %s, which is part of it", c.DrainTimeout, c.DrainDelay)
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Ignore(syscall.SIGHUP) // it no longer ends this command
+	signal.Notify(hangups, syscall.SIGHUP)
 	log := slog.New(slog.NewJSONHandler(g.err, nil))
 	l, err := listen(c.Listen, c.TLSCert, c.TLSKey)
 	if err != nil {
@@ -54,59 +71,78 @@ func (c serveCmd) Run(g *globals) error {
 	}
 	defer h.close()
 	own, _ := publicURL(at) // "" if nobody can go there
+	if given, err := publicURL(c.URL); err == nil {
+		if err := c.inTheClear(l, given); err != nil { // before anything is written down
+			return err
+		}
+	}
 	if err := h.findOrg(c.URL, own); err != nil {
 		return err
 	}
 	if h.org.URL == "" {
 		return fmt.Errorf("%s is no address for browsers; give the public one: --url https://sso.example.com", at)
 	}
+	if err := c.inTheClear(l, h.org.URL); err != nil {
+		return err
+	}
 	release, err := h.st.LockServe()
 	if err != nil {
 		return err
 	}
 	defer release()
-	return h.serve(ctx, g, l, prefixes(c.TrustedProxies), log, func() {
-		fmt.Fprintf(g.out, "lanyard: serving %s\n", at)
+	go rereadPair(ctx, l, hangups, log)
+	return h.serve(ctx, g, service{
+		listener: l, proxies: prefixes(c.TrustedProxies), log: log, delay: c.DrainDelay, timeout: c.DrainTimeout,
+		ready: func() { fmt.Fprintf(g.out, "lanyard: serving %s\n", at) },
 	})
 }
 
-// listener is where the server answers.
-type listener struct {
-	net.Listener
-	scheme string
-	host   string // as it was named; empty: every address of this machine
+// inTheClear refuses to be reached over plain http by other machines while the world is told https, unless there is a
+// proxy that makes the difference.
+func (c serveCmd) inTheClear(l *listener, public string) error {
+	if !l.open() || !strings.HasPrefix(public, "https:") || len(c.TrustedProxies) > 0 {
+		return nil
+	}
+	return fmt.Errorf("%s can be reached from other machines without TLS, and the public address is %s; say which proxy speaks TLS, --trusted-proxies CIDR, or speak it here, --tls-cert FILE --tls-key FILE, or listen at 127.0.0.1 only", l.address(), public)
 }
 
-func listen(addr, cert, key string) (*listener, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, fmt.Errorf("can not listen at %s: write HOST:PORT, like 127.0.0.1:8080", addr)
+// rereadPair reads the TLS files again whenever a hangup asks for it.
+func rereadPair(ctx context.Context, l *listener, hangups <-chan os.Signal, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+		}
+		if l.pair == nil {
+			log.Info("SIGHUP: there are no TLS files to read again")
+			continue
+		}
+		c, err := l.pair.again(time.Now())
+		if err != nil {
+			log.Error("SIGHUP: the TLS certificate stays the one before", "file", l.pair.cert, "error", err)
+			continue
+		}
+		log.Info("SIGHUP: the TLS certificate was read again", "file", l.pair.cert,
+			"names", strings.Join(c.Leaf.DNSNames, " "), "until", c.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("can not listen at %s: %w", addr, err)
-	}
-	if cert == "" {
-		return &listener{l, "http", host}, nil
-	}
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the TLS certificate: %w", err), l.Close())
-	}
-	return &listener{tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), "https", host}, nil
 }
 
-// address is the listener's own, as a URL: the host as it was named, the port as it was found.
-func (l *listener) address() string {
-	host, port, _ := net.SplitHostPort(l.Addr().String())
-	return l.scheme + "://" + net.JoinHostPort(cmp.Or(l.host, host), port)
+// service is how a house answers.
+type service struct {
+	listener       *listener
+	proxies        []netip.Prefix
+	log            *slog.Logger
+	delay, timeout time.Duration // of leaving; the delay is part of the timeout
+	ready          func()        // called when it answers
 }
 
-const drain = 30 * time.Second
-
-// serve answers until ctx ends, then finishes what is under way. ready is called when it answers.
-func (h *house) serve(ctx context.Context, g *globals, l *listener, proxies []netip.Prefix, log *slog.Logger, ready func()) error {
-	c := server.Config{Store: h.st, Sealer: h.sealer, People: h.people, Fetcher: h.fetcher, Now: time.Now, Log: log, TrustedProxies: proxies}
+// serve answers until ctx ends, then finishes what is under way.
+func (h *house) serve(ctx context.Context, g *globals, v service) error {
+	var leaving atomic.Bool
+	c := server.Config{
+		Store: h.st, Sealer: h.sealer, People: h.people, Fetcher: h.fetcher, Now: now, Log: v.log, TrustedProxies: v.proxies, Leaving: leaving.Load,
+	}
 	link, err := c.NewSignIn().SetupLink(ctx, h.org.ID)
 	if err != nil {
 		return err
@@ -116,26 +152,52 @@ func (h *house) serve(ctx context.Context, g *globals, l *listener, proxies []ne
 	}
 	s := &http.Server{
 		Handler: server.New(c), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second,
-		IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		IdleTimeout: 120 * time.Second, MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(v.log.Handler(), slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100},
+		// OPTIONS * is answered like everything else that is not asked for here.
+		DisableGeneralOptionsHandler: true,
 	}
-	work, stop := context.WithCancel(ctx)
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
 	var background sync.WaitGroup
 	background.Go(func() { c.Work(work) })
 	failed := make(chan error, 1)
-	go func() { failed <- s.Serve(l) }()
-	ready()
+	go func() { failed <- s.Serve(v.listener) }()
+	v.ready()
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
-		// What is under way is finished; nothing new is taken.
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
-		defer cancel()
-		err = s.Shutdown(last)
+		leaving.Store(true)
+		err = v.leave(ctx, s, failed)
 	}
 	stop()
 	background.Wait()
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
+	}
+	return err
+}
+
+// leave ends s so that nobody notices. While balancers learn that this node is not ready, all is served; each answer
+// closes its connection, so that when the listener closes, those that are left have been idle all the while and are
+// closed too. What is under way is finished.
+func (v service) leave(ctx context.Context, s *http.Server, failed <-chan error) error {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.timeout)
+	defer cancel()
+	delay := v.delay
+	if by := (ended{}); errors.As(context.Cause(ctx), &by) && by.Signal == os.Interrupt {
+		delay = 0 // somebody at a terminal waits, and no balancer
+	}
+	v.log.Info("leaving", "delay", delay.String(), "timeout", v.timeout.String())
+	select {
+	case err := <-failed:
+		return err
+	case <-time.After(delay):
+	}
+	err := s.Shutdown(last)
+	if errors.Is(err, context.DeadlineExceeded) {
+		v.log.Warn("what was still under way is cut off")
+		return s.Close()
 	}
 	return err
 }

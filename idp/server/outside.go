@@ -17,7 +17,7 @@ import (
 // security headers and one line in the log.
 func (s *server) outside(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := s.Now()
+		began, asked := s.Now(), r.URL.Path
 		caller := &idp.Caller{Reference: newReference(), IP: callerIP(r, s.TrustedProxies), Agent: r.UserAgent()}
 		rec := &recorder{ResponseWriter: w}
 		ctx := idp.WithCaller(r.Context(), caller)
@@ -32,23 +32,36 @@ func (s *server) outside(next http.Handler) http.Handler {
 				}
 			}
 			// The path without its query: queries carry codes, hints and RelayState.
-			s.Log.InfoContext(ctx, "request", "method", r.Method, "path", r.URL.Path, "status", cmp.Or(rec.status, http.StatusOK),
+			s.Log.InfoContext(ctx, "request", "method", r.Method, "path", asked, "status", cmp.Or(rec.status, http.StatusOK),
 				"ms", float64(s.Now().Sub(began).Microseconds())/1000, "ip", caller.IP.String(), "reference", caller.Reference)
 		}()
 		templates.SecurityHeaders(rec.Header())
+		if s.Leaving != nil && s.Leaving() {
+			// Also for HTTP/2, where net/http makes a GOAWAY of it (RFC 9113 §6.8).
+			rec.Header().Set("Connection", "close")
+		}
 		if s.health(rec, r) {
 			return
 		}
 		org, err := s.org(ctx, r)
 		if err != nil {
 			s.Log.ErrorContext(ctx, "org", "error", err)
+			if b := s.known.Load(); b != nil {
+				ctx = templates.WithBase(ctx, b.url)
+			}
 			s.page(rec, r.WithContext(ctx), http.StatusServiceUnavailable, "problem.busy")
 			return
 		}
-		ctx = idp.WithOrg(ctx, org)
+		lies := s.learn(org)
+		rec.base = lies.url
+		ctx = templates.WithBase(idp.WithOrg(ctx, org), lies.url)
 		r = r.WithContext(ctx)
 		if org.Secure() {
-			rec.Header().Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+			hsts := "max-age=31536000"
+			if lies.url == "" { // otherwise the host is others' too, and its subdomains are none of our business
+				hsts += "; includeSubDomains"
+			}
+			rec.Header().Set("Strict-Transport-Security", hsts)
 		}
 		switch {
 		case len(r.URL.RequestURI()) > 16<<10:
@@ -59,7 +72,7 @@ func (s *server) outside(next http.Handler) http.Handler {
 		case !canonical(r):
 			s.page(rec, r, http.StatusNotFound, "problem.notfound")
 		default:
-			next.ServeHTTP(rec, r)
+			next.ServeHTTP(rec, lies.inside(r))
 		}
 	})
 }
@@ -117,23 +130,34 @@ func newReference() string {
 	return string(b[:])
 }
 
-// recorder notes what was answered.
+// recorder notes what was answered, and puts the path that the org lies below in front of every path of ours that a
+// browser is sent to.
 type recorder struct {
 	http.ResponseWriter
+	base   string
 	status int
 	wrote  bool
+	mute   bool
 }
 
 func (r *recorder) WriteHeader(status int) {
-	if !r.wrote {
+	if !r.wrote && status >= 200 {
 		r.status, r.wrote = status, true
+		if to := r.Header().Get("Location"); r.base != "" && strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//") {
+			r.Header().Set("Location", r.base+to)
+			r.Header().Del("Content-Type")
+			r.mute = true // http.Redirect writes the address into a body too, which nobody reads
+		}
 	}
 	r.ResponseWriter.WriteHeader(status)
 }
 
 func (r *recorder) Write(b []byte) (int, error) {
 	if !r.wrote {
-		r.status, r.wrote = http.StatusOK, true
+		r.WriteHeader(http.StatusOK)
+	}
+	if r.mute {
+		return len(b), nil
 	}
 	return r.ResponseWriter.Write(b)
 }

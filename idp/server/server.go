@@ -2,6 +2,7 @@
 //
 //	server.go    New: the wiring and the routes of every room
 //	outside.go   what every request passes before the router: recover, reference, caller, org, path, log
+//	below.go     the path that the org's addresses lie below, taken off on the way in and put in front on the way out
 //	caller.go    whose address a request comes from
 //	fetch.go     the one outgoing HTTP client
 //	work.go      what a running server does by itself: sweep, rotate keys
@@ -12,10 +13,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -41,6 +44,8 @@ type Config struct {
 	Log            *slog.Logger
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	Fetcher        *Fetcher       // the way out; nil: one that reaches no private address
+	// Leaving tells if the server is about to end: then it is not ready, and every answer ends its connection. nil: never.
+	Leaving func() bool
 }
 
 // NewSignIn returns the room of the person at the browser, which the command line needs too (the set-up link).
@@ -78,11 +83,17 @@ func New(c Config) http.Handler {
 	for _, r := range []*mux.Router{protocols, pages} {
 		r.NotFoundHandler = http.HandlerFunc(s.notFound)
 		r.MethodNotAllowedHandler = http.HandlerFunc(s.notAllowed(r))
+		if err := r.Walk(named); err != nil {
+			panic(err)
+		}
 	}
 	return s.outside(s.split(protocols, own.Handler(pages)))
 }
 
-type server struct{ Config }
+type server struct {
+	Config
+	known atomic.Pointer[below] // where the org lay when it was last looked up
+}
 
 // split sends the protocols' addresses to their router and everything else to the pages.
 func (s *server) split(protocols, pages http.Handler) http.Handler {
@@ -96,6 +107,14 @@ func (s *server) split(protocols, pages http.Handler) http.Handler {
 			pages.ServeHTTP(w, r)
 		}
 	})
+}
+
+// named sees that the list of our paths' first words is whole.
+func named(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+	if path, err := route.GetPathTemplate(); err == nil && path != "/" && !Ours(path) {
+		return fmt.Errorf("server: %s is not among the names", path)
+	}
+	return nil
 }
 
 // newID returns 160 random bits as lower-case letters and digits.

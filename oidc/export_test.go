@@ -1,5 +1,7 @@
 package oidc
 
+import "context"
+
 // What the tests beside this package need to see of it.
 
 var (
@@ -71,6 +73,38 @@ func AuthorizeRungs() (pages, clients []string) {
 	}
 	return pages, clients
 }
+
+// AssertionRungs is the names of the rungs of a client assertion.
+func AssertionRungs() (names []string) {
+	for _, r := range assertionRungs {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// ReadAssertion takes an assertion apart and says whose it is; signed tells if one of keys signed it, as it says it is.
+func ReadAssertion(raw string, keys *KeySet) (id string, signed bool, err error) {
+	a, err := readAssertion(raw)
+	if err != nil {
+		return "", false, err
+	}
+	if a.askAlgorithm(asked{}) != "" || a.askKeyID(asked{}) != "" {
+		return a.id, false, nil
+	}
+	return a.id, a.verify(keys.keys) == "", nil
+}
+
+// FetchKeys returns the keys at uri by their kids.
+func FetchKeys(ctx context.Context, h *Handler, uri string, seen int) (kids []string, version int, err error) {
+	keys, version, err := h.fetchKeys(ctx, uri, seen)
+	for _, k := range keys {
+		kids = append(kids, k.KeyID)
+	}
+	return kids, version, err
+}
+
+// Remembered is how many addresses of keys h remembers.
+func Remembered(h *Handler) int { return len(h.clientKeys.at) }
 
 // MetadataRungs is the names of the rungs of client metadata.
 func MetadataRungs() (names []string) {

@@ -44,6 +44,7 @@ type house struct {
 	url    string
 	http   *http.Client
 	people map[string]*idp.User
+	fetch  func(ctx context.Context, url string, most int64) ([]byte, error) // what clients' addresses give; nil: nothing
 }
 
 // clock is the time, moved by tests.
@@ -139,6 +140,7 @@ func (h *house) handler(st *store.Store) *oidc.Handler {
 			return &oidc.Site{Org: h.org.ID, Base: h.url, Issuer: h.url, Keys: rings()[0], Scopes: h.scopes, ACR: []string{idp.ACRPassword}}
 		},
 		Store: st.OIDC(), Users: h.door, Now: h.clock.Now, NewID: newID, Log: slog.New(slog.DiscardHandler),
+		Fetch: func(ctx context.Context, url string, most int64) ([]byte, error) { return h.fetch(ctx, url, most) },
 	}
 }
 

@@ -25,7 +25,7 @@
 //	apps.go       connected apps as they are read; apps_put.go as they are changed; apps_grants.go what was given them
 //	keys.go       signing keys
 //	events.go     what happened; refusals.go the queue of what was refused
-//	signin.go     sessions, browsers, guesses, consents, links
+//	signin.go     sessions, browsers, guesses, consents; links.go what one signs in or sets up by, once
 //	saml.go       what SAML remembers
 //	oidc.go       what OAuth remembers; grants.go grants and tokens; children.go clients that register themselves
 //

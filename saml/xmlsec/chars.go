@@ -71,7 +71,7 @@ func blank(s string) bool { return strings.Trim(s, " \t\r\n") == "" }
 // output is digested is a signature over nothing. Brackets and & are left out: libxml2 minds the first and does not
 // escape the second.
 func isAbsolute(s string) bool {
-	scheme, _, ok := strings.Cut(s, ":")
+	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok || scheme == "" || strings.Count(s, "#") > 1 {
 		return false
 	}
@@ -80,11 +80,35 @@ func isAbsolute(s string) bool {
 			return false
 		}
 	}
+	if authority, has := strings.CutPrefix(rest, "//"); has && !isAuthority(authority) {
+		return false
+	}
 	for i := range len(s) {
 		switch c := s[i]; {
 		case isLetter(c), isDigit(c), strings.IndexByte("-._~:/?#@!$'()*+,;=", c) >= 0:
 		case c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
 		default:
+			return false
+		}
+	}
+	return true
+}
+
+// isAuthority tells if s begins with an authority (RFC 3986 §3.2): one @ at most, and a port in digits where there is a
+// colon. RFC 3986 lets the port be empty or as long as it likes; libxml2 does not.
+func isAuthority(s string) bool {
+	if end := strings.IndexAny(s, "/?#"); end >= 0 {
+		s = s[:end]
+	}
+	if _, host, found := strings.Cut(s, "@"); found {
+		s = host
+	}
+	_, port, found := strings.Cut(s, ":")
+	if strings.Contains(s, "@") || found && (port == "" || len(port) > 5) {
+		return false
+	}
+	for i := range len(port) {
+		if !isDigit(port[i]) {
 			return false
 		}
 	}

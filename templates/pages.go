@@ -53,10 +53,11 @@ func (p Consent) about() about { return about{file: "consent", leadsOut: true} }
 
 // Confirm asks before something is done. The form posts `decision`, allow or deny.
 type Confirm struct {
-	Title  string // key K.title: signout.title; the buttons say K.allow and K.deny, or else confirm.allow and confirm.deny
-	Text   string // key: signout.text
+	Title  string // key K.title: signout.title or signin.link.title; the buttons say K.allow and K.deny, or else confirm.allow and confirm.deny
+	Text   string // key: signout.text or signin.link.text
 	Action string
 	App    string // the app that asks; first argument of both keys
+	User   string // who is asked; second argument of Text
 }
 
 func (p Confirm) about() about { return about{file: "confirm", leadsOut: true} }
@@ -84,6 +85,7 @@ func (p SignedOut) about() about { return about{file: "signedout"} }
 //	problem.request         400  the app's request can not be accepted
 //	problem.bad             400  what was sent, not by an app, can not be read
 //	signin.stale            400  the question that the page answers has expired
+//	signin.link.closed      404  no sign-in link, or no more
 //	problem.address         400  the app named a return address that is not registered for it
 //	problem.answered        400  this sign-in was completed before
 //	problem.expired         400  this sign-in was begun too long ago, or never

@@ -16,10 +16,10 @@ import (
 const setupLife = 24 * time.Hour
 
 // SetupLink returns a path by which the first administrator of the org can be made, once and within 24 hours, or "" if
-// the org has users. Asking again makes a new link; the one before is dead.
+// the org has users. Whoever asks again, on any node, is given the same one as long as it lives.
 func (h *Handler) SetupLink(ctx context.Context, org string) (string, error) {
 	text, hash := secret()
-	id, err := h.Store.SignIn().AddSetupLink(ctx, org, hash, h.Now().Add(setupLife))
+	id, text, err := h.Store.SignIn().SetupLink(ctx, org, text, hash, h.Now().Add(setupLife))
 	if errors.Is(err, store.ErrExists) {
 		return "", nil
 	}

@@ -5,6 +5,7 @@
 //	/consent     consent.go   what an app may do for the person
 //	/signout     signout.go
 //	/setup       setup.go     the first administrator, by a one-time link
+//	/signin/link link.go      somebody without a password, by a one-time link
 //
 // session.go holds the session and its cookie, browser.go the secret that marks a browser, ask.go the sealed question
 // that the other rooms send a browser here with, throttle.go what guessing costs.
@@ -43,6 +44,8 @@ type Handler struct {
 func (h *Handler) Mount(r *mux.Router) {
 	r.HandleFunc("/signin", h.page).Methods("GET", "HEAD")
 	r.HandleFunc("/signin", h.enter).Methods("POST")
+	r.HandleFunc("/signin/link", h.linkPage).Methods("GET", "HEAD")
+	r.HandleFunc("/signin/link", h.enterByLink).Methods("POST")
 	r.HandleFunc("/consent", h.consentPage).Methods("GET", "HEAD")
 	r.HandleFunc("/consent", h.decide).Methods("POST")
 	r.HandleFunc("/signout", h.signOutPage).Methods("GET", "HEAD")

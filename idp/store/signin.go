@@ -89,6 +89,7 @@ type Proof struct {
 	Rehash   string       // the password hashed anew, stored if it is still Was
 	Was      string
 	Changes  bool   // Rehash is another password: it must still be Was, and all other sessions of the user end
+	Link     string // id of the sign-in link that is spent for it
 	Code     string // of the event
 	App      string // on the way to it; empty: this house
 }
@@ -114,6 +115,11 @@ func (v SignIn) Start(ctx context.Context, p Proof) error {
 		}
 		if err != nil {
 			return err
+		}
+		if p.Link != "" {
+			if err := tx.takeSignInLink(s.Org, p.Link, s.User, orgEpoch, usrEpoch); err != nil {
+				return err
+			}
 		}
 		if s.ID == "" {
 			_, err = tx.Exec(`INSERT INTO session (org, id, hash, usr, org_epoch, usr_epoch, auth_time, seen, expires, doc)

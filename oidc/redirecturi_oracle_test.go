@@ -61,11 +61,14 @@ func TestRedirectURILikeTheRule(t *testing.T) {
 		}
 		registered, sent = mutate(registered), mutate(sent)
 		if r.IntN(3) == 0 { // two ports, or something like them
-			host, path := seeds[2+r.IntN(6)][:len("http://[::1]")], []string{"", "/", "/cb", "?a", "0", "@"}[r.IntN(6)]
-			if strings.HasPrefix(host, "http://127") {
-				host = "http://127.0.0.1"
+			port := func() string {
+				if r.IntN(2) == 0 {
+					return pieces[r.IntN(len(pieces))]
+				}
+				return []string{"", ":1", ":80", ":8080", ":65535"}[r.IntN(5)]
 			}
-			registered, sent = host+pieces[r.IntN(len(pieces))]+path, host+pieces[r.IntN(len(pieces))]+path
+			host, path := []string{"http://127.0.0.1", "http://[::1]", "http://localhost"}[r.IntN(3)], []string{"", "/", "/cb", "?a", "0", "@"}[r.IntN(6)]
+			registered, sent = host+port()+path, host+port()+path
 		}
 		for _, kind := range []string{"web", "native"} {
 			got := oidc.RedirectsTo(&oidc.Client{Type: kind, RedirectURIs: []string{"https://other.example/", registered}}, sent)

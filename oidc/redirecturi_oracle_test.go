@@ -3,7 +3,6 @@ package oidc_test
 import (
 	"bytes"
 	"math/rand/v2"
-	"strings"
 	"testing"
 
 	"github.com/lanyard-sso/lanyard/oidc"

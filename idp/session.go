@@ -1,6 +1,9 @@
 package idp
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Session is one sign-in of one user at one browser.
 type Session struct {
@@ -18,6 +21,9 @@ type Session struct {
 	IP       string
 	Agent    string // User-Agent, shortened
 }
+
+// ByPassword tells if a password was proved in the session; a sign-in link proves none.
+func (s *Session) ByPassword() bool { return slices.Contains(s.AMR, "pwd") }
 
 // ACR values of the levels (SURFACE.md §4).
 const (

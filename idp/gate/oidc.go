@@ -56,7 +56,9 @@ func (g OIDC) Current(r *http.Request, c *oidc.Client, need oidc.Need) (_ *oidc.
 		return nil, "", err
 	}
 	sub.Session, sub.SID, sub.AuthTime = s.Session.ID, pairwise(s.Session, c.App), s.Session.AuthTime
-	sub.ACR, sub.AMR = idp.ACRPassword, s.Session.AMR
+	if sub.AMR = s.Session.AMR; s.Session.ByPassword() {
+		sub.ACR = idp.ACRPassword
+	}
 	return sub, "", nil
 }
 

@@ -35,7 +35,10 @@ func (g SAML) Current(r *http.Request, sp *saml.ServiceProvider, need saml.Need)
 	}
 	class, ok := always(sp)
 	if !ok {
-		class, ok = saml.Satisfied(need.Classes, need.Compare, classes())
+		class, ok = saml.Satisfied(need.Classes, need.Compare, classes(s.Session))
+	}
+	if _, would := saml.Satisfied(need.Classes, need.Compare, byPassword()); !ok && would {
+		return nil, saml.MissingSignIn, nil // the person came by a link
 	}
 	if !ok {
 		return nil, saml.MissingContext, nil // a password is all there is to prove oneself by
@@ -52,7 +55,11 @@ func (g SAML) Current(r *http.Request, sp *saml.ServiceProvider, need saml.Need)
 
 // Ask sends the browser to sign in.
 func (g SAML) Ask(w http.ResponseWriter, r *http.Request, sp *saml.ServiceProvider, need saml.Need, _ saml.Missing, back string) {
-	g.SignIn.SendSignIn(w, r, signin.Ask{App: sp.App, Since: need.Since, Hint: need.Hint, Back: back})
+	a := signin.Ask{App: sp.App, Since: need.Since, Hint: need.Hint, Back: back}
+	if s, err := g.person(r, need.Since); err == nil && s != nil {
+		a.Since = g.Now() // whoever is there has not proved enough
+	}
+	g.SignIn.SendSignIn(w, r, a)
 }
 
 // always is the class that an admin has the app told whatever was asked and done: some apps know no other.
@@ -65,7 +72,14 @@ func always(sp *saml.ServiceProvider) (class string, ok bool) {
 }
 
 // classes is the set of authentication context classes that a session truly satisfies; the first is sent where nothing
-// was asked (SURFACE.md §4). There are passwords only.
-func classes() []string {
+// was asked (SURFACE.md §4). There are passwords, and links that prove none.
+func classes(s *idp.Session) []string {
+	if s.ByPassword() {
+		return byPassword()
+	}
+	return []string{saml.ClassUnspecified}
+}
+
+func byPassword() []string {
 	return []string{saml.ClassPasswordProtected, saml.ClassPassword, saml.ClassUnspecified}
 }

@@ -314,31 +314,6 @@ func (v SignIn) PutConsent(ctx context.Context, org, usr, app string, scopes []s
 
 const linkSetup = "setup"
 
-// AddSetupLink makes the link by which the first administrator is made; the one before is dead. ErrExists: the org has
-// people already.
-func (v SignIn) AddSetupLink(ctx context.Context, org string, hash []byte, expires time.Time) (id string, err error) {
-	id = v.s.NewID()
-	err = v.s.Write(ctx, func(tx *Tx) error {
-		// Two nodes that start at once: the org's row makes one wait for the other, so that one link is alive.
-		if err := tx.Gate(`UPDATE org SET epoch = epoch WHERE id = $1`, org); err != nil {
-			return err
-		}
-		var some string
-		switch err := tx.QueryRow(`SELECT id FROM usr WHERE org = $1 AND NOT service LIMIT 1`, org).Scan(&some); {
-		case err == nil:
-			return ErrExists
-		case !errors.Is(err, ErrNotFound):
-			return err
-		}
-		if _, err := tx.Exec(`DELETE FROM link WHERE org = $1 AND kind = $2`, org, linkSetup); err != nil {
-			return err
-		}
-		_, err := tx.Exec(`INSERT INTO link (org, id, hash, kind, usr, expires) VALUES ($1, $2, $3, $4, '', $5)`, org, id, hash, linkSetup, expires)
-		return err
-	})
-	return id, err
-}
-
 // Link reads the hash of a living set-up link's secret, or ErrNotFound.
 func (v SignIn) Link(ctx context.Context, org, id string) (hash []byte, err error) {
 	err = v.s.Read(ctx).QueryRow(`SELECT hash FROM link WHERE org = $1 AND id = $2 AND kind = $3 AND expires > $4`,

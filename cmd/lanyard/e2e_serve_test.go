@@ -269,6 +269,7 @@ func TestLeave(t *testing.T) {
 		t.Run("the timeout ends what does not end", func(t *testing.T) {
 			s := o.server("--listen", "127.0.0.1:0", "--url", "http://127.0.0.1:1", "--drain-delay", "0s", "--drain-timeout", "1s")
 			slow := must(dial(s.addr))
+			defer slow.Close() // not by the garbage collector, at any time
 			head, body, _ := strings.Cut(tokenRequest, "\r\n\r\n")
 			if res := must(slow.ask(head + "\r\nExpect: 100-continue\r\n\r\n")); res.StatusCode != 100 {
 				t.Fatalf("not asked for the body: %d", res.StatusCode)

@@ -43,6 +43,7 @@ func (s *server) outside(next http.Handler) http.Handler {
 		if s.health(rec, r) {
 			return
 		}
+		ctx = s.publishing(ctx, r)
 		org, err := s.org(ctx, r)
 		if err != nil {
 			s.Log.ErrorContext(ctx, "org", "error", err)

@@ -3,6 +3,7 @@
 //	server.go    New: the wiring and the routes of every room
 //	outside.go   what every request passes before the router: recover, reference, caller, org, path, log
 //	below.go     the path that the org's addresses lie below, taken off on the way in and put in front on the way out
+//	published.go what is told without a database too
 //	caller.go    whose address a request comes from
 //	fetch.go     the one outgoing HTTP client
 //	work.go      what a running server does by itself: sweep, rotate keys

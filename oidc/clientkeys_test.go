@@ -135,6 +135,9 @@ func TestKeysUnknown(t *testing.T) {
 		a.get(there, w, "", "again in 30s at the earliest", 0)
 		a.times(there, 2)
 		a.get(there, 0, "new old", "", 0)
+		time.Sleep(10*time.Minute + time.Second)
+		a.get(there, v, "new old", "", 0)
+		a.times(there, 2)
 	})
 }
 
@@ -166,10 +169,14 @@ func TestKeysDown(t *testing.T) {
 		a.get(there, 0, "one", "", 0)
 		time.Sleep(2 * time.Second)
 		a.get(there, 0, "", "connection refused", 0)
-		// And back.
+		// And back: the next trouble is the first again.
 		a.put(there, "two")
 		time.Sleep(time.Minute)
-		a.get(there, 0, "two", "", 0)
+		v = a.get(there, 0, "two", "", 0)
+		a.answer(there, "", down)
+		time.Sleep(time.Minute)
+		a.get(there, v, "", "connection refused", 0)
+		a.get(there, v, "", "the next try is in 10s at the earliest", 0)
 		if !strings.Contains(a.log.String(), "connection refused") || !strings.Contains(a.log.String(), there) {
 			t.Errorf("an operator does not read of it: %s", a.log.String())
 		}

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
 	"slices"
 	"strings"
 
@@ -20,7 +22,7 @@ const (
 	maxKeys = 100
 	// maxModulus bounds what one verification can cost. RFC 7518 §3.3: "A key of size 2048 bits or larger MUST be used with
 	// these algorithms."
-	minModulus, maxModulus = 2048, 8192
+	minModulus, maxModulus = 2048, 4096
 	maxKeyID               = 256
 )
 
@@ -57,7 +59,7 @@ func ReadKeySet(raw []byte) (*KeySet, error) {
 }
 
 func newKeySet(keys []jose.JSONWebKey) (*KeySet, error) {
-	text, err := json.Marshal(jose.JSONWebKeySet{Keys: keys})
+	text, err := json.Marshal(jose.JSONWebKeySet{Keys: append([]jose.JSONWebKey{}, keys...)}) // [] and not null, where there are none
 	return &KeySet{keys: keys, text: string(text)}, err
 }
 
@@ -177,6 +179,15 @@ func readKey(all map[string]any) (*jose.JSONWebKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n, _ := kept["n"].(string); kept["kty"] == "RSA" {
+		modulus, err := unpadded(n)
+		if err != nil {
+			return nil, errors.New("has a member n that is no base64url")
+		}
+		if bits := new(big.Int).SetBytes(modulus).BitLen(); bits < minModulus || bits > maxModulus {
+			return nil, fmt.Errorf("is an RSA key of %d bits; it must have %d to %d", bits, minModulus, maxModulus)
+		}
+	}
 	var k jose.JSONWebKey
 	if err := k.UnmarshalJSON(text); err != nil {
 		return nil, errors.New("can not be read: it must be an RSA key, an elliptic curve key of P-256, P-384 or P-521, or an Ed25519 key, with all its public members")
@@ -184,8 +195,8 @@ func readKey(all map[string]any) (*jose.JSONWebKey, error) {
 	if len(k.KeyID) > maxKeyID {
 		return nil, fmt.Errorf("has a kid longer than %d characters", maxKeyID)
 	}
-	if key, ok := k.Key.(*rsa.PublicKey); ok && (key.N.BitLen() < minModulus || key.N.BitLen() > maxModulus || key.E < 3) {
-		return nil, fmt.Errorf("is an RSA key of %d bits; it must have %d to %d, and an exponent of at least 3", key.N.BitLen(), minModulus, maxModulus)
+	if key, ok := k.Key.(*rsa.PublicKey); ok && (key.E < 3 || key.E > math.MaxInt32 || key.E%2 == 0) {
+		return nil, errors.New("is an RSA key of an exponent that is none")
 	}
 	if !slices.ContainsFunc(assertionAlgorithms, func(a jose.SignatureAlgorithm) bool { return fits(&k, a) }) {
 		return nil, fmt.Errorf("is for no algorithm that is accepted: %s", strings.Join(algorithmNames, ", "))

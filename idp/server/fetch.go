@@ -136,11 +136,11 @@ func dialled(err error) (p netip.Prefix, ok bool) {
 
 // refusedPlain says why keys are not fetched, and what would help.
 func refusedPlain(host string, err error) error {
-	help := "allow its address with --allow-fetch"
+	where, help := host, "allow its address with --allow-fetch"
 	if p, ok := dialled(err); ok {
-		help += " " + p.String()
+		where, help = p.Addr().String(), help+" "+p.String()
 	}
-	return fmt.Errorf("%s is reached by plain http, and whoever stands in between could put in keys of their own; give an https address, or if the way there is yours, %s", host, help)
+	return fmt.Errorf("the way to %s is plain http, and whoever stands in between could put in keys of their own; give an https address, or if the way there is yours, %s", where, help)
 }
 
 // private says which address may not be fetched from, and what to give to allow it.

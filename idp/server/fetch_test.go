@@ -119,3 +119,51 @@ func TestFetchAllowed(t *testing.T) {
 		t.Errorf("a byte now and then: %v after %v", err, time.Since(began))
 	}
 }
+
+// Keys that somebody is believed by do not come over plain http, but from where the operator says that the way is theirs.
+func TestFetchKeys(t *testing.T) {
+	t.Parallel()
+	cookies := make(chan string, 10)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, r *http.Request) {
+		cookies <- r.Header.Get("Cookie") + r.Header.Get("Authorization")
+		http.SetCookie(w, &http.Cookie{Name: "c", Value: "v"})
+		fmt.Fprint(w, `{"keys":[]}`)
+	})
+	mux.HandleFunc("/once", func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "c", Value: "v"})
+		http.Redirect(w, r, "/keys", http.StatusFound)
+	})
+	mux.HandleFunc("/out", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://192.0.9.9/keys", http.StatusFound)
+	})
+	outer := httptest.NewServer(mux)
+	t.Cleanup(outer.Close)
+	secure := httptest.NewTLSServer(mux)
+	t.Cleanup(secure.Close)
+	f := server.NewFetcher([]netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")})
+	const refused = "the way to 192.0.9.9 is plain http, and whoever stands in between could put in keys of their own; give an https address, or if the way there is yours, allow its address with --allow-fetch 192.0.9.9/32"
+	for address, want := range map[string]string{
+		outer.URL + "/keys": "", outer.URL + "/once": "", outer.URL + "/out": refused, "http://192.0.9.9/keys": refused,
+		secure.URL + "/keys": "certificate", // nobody vouches for it
+	} {
+		b, err := f.Keys(t.Context(), address, 1024)
+		if want == "" && (err != nil || string(b) != `{"keys":[]}`) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %q, %v", address, b, err)
+		}
+	}
+	close(cookies)
+	n := 0
+	for c := range cookies {
+		if n++; c != "" {
+			t.Errorf("OA-DCR-03: something went along: %q", c)
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d requests arrived", n)
+	}
+	// Without leave nothing private is reached at all.
+	if _, err := server.NewFetcher(nil).Keys(t.Context(), outer.URL+"/keys", 100); err == nil || !strings.Contains(err.Error(), "private address 127.0.0.1") {
+		t.Errorf("without leave: %v", err)
+	}
+}

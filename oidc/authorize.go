@@ -51,6 +51,10 @@ func (h *Handler) resume(w http.ResponseWriter, r *http.Request) {
 		h.page(w, r, site, nil, err)
 		return
 	}
+	if p.has("logout") {
+		h.resumeLogout(w, r, site, p["logout"])
+		return
+	}
 	l, spent := h.bind(w, r, site, p["login"])
 	if l == nil {
 		h.page(w, r, site, nil, spent)
@@ -229,8 +233,13 @@ func (h *Handler) toClient(w http.ResponseWriter, r *http.Request, site *Site, c
 
 // page shows a refusal to the person, where nobody else is trusted with it.
 func (h *Handler) page(w http.ResponseWriter, r *http.Request, site *Site, c *Client, err error) {
-	p, status := templates.Problem{Sentence: "problem.request"}, http.StatusBadRequest
-	e := judged(err)
+	p, status, e := problem(err)
+	h.show(w, r, site, c, p, status, e)
+}
+
+// problem finds the page that tells a person of err.
+func problem(err error) (p templates.Problem, status int, e *Error) {
+	p, status, e = templates.Problem{Sentence: "problem.request"}, http.StatusBadRequest, judged(err)
 	switch {
 	case errors.Is(err, ErrBrowser):
 		p.Sentence = "problem.browser"
@@ -252,6 +261,11 @@ func (h *Handler) page(w http.ResponseWriter, r *http.Request, site *Site, c *Cl
 	case e.Event == "UnableToResolve":
 		p.Sentence = "problem.app"
 	}
+	return p, status, e
+}
+
+// show records the refusal and writes its page.
+func (h *Handler) show(w http.ResponseWriter, r *http.Request, site *Site, c *Client, p templates.Problem, status int, e *Error) {
 	if c != nil {
 		p.App, p.Start = c.Name, c.Start
 	}

@@ -41,7 +41,7 @@ func TestAuthorizeLadder(t *testing.T) {
 			return alter(parts[0], parts[1])
 		}
 		hint := func(ring int, kind, iss, aud, sub string) []string {
-			return []string{"prompt", "none", "id_token_hint", h.signed(rings()[ring], kind, fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":%q}`, iss, aud, sub))}
+			return []string{"prompt", "none", "id_token_hint", h.signed(rings()[ring], kind, fmt.Sprintf(`{"iss":%q,"aud":%q,"sub":%q,"iat":1,"exp":2}`, iss, aud, sub))}
 		}
 		if v := h.back(b.ask("rp", hint(0, "JWT", h.url, "rp", h.people["ana"].ID)...)); v.Get("code") == "" {
 			t.Errorf("a good hint: %v", v)

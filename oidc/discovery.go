@@ -37,6 +37,7 @@ type metadata struct {
 	Registration        string   `json:"registration_endpoint"`
 	Introspection       string   `json:"introspection_endpoint"`
 	Revocation          string   `json:"revocation_endpoint"`
+	EndSession          string   `json:"end_session_endpoint"`
 	Scopes              []string `json:"scopes_supported"`
 	ResponseTypes       []string `json:"response_types_supported"`
 	ResponseModes       []string `json:"response_modes_supported"`
@@ -69,7 +70,7 @@ func (h *Handler) discovery(w http.ResponseWriter, r *http.Request) {
 	at := func(path string) string { return site.Base + "/oauth2/" + path }
 	b, err := json.Marshal(metadata{
 		Issuer: site.Issuer, Authorization: at("authorize"), Token: at("token"), Userinfo: at("userinfo"), Keys: at("keys"),
-		Registration: at("register"), Introspection: at("introspect"), Revocation: at("revoke"),
+		Registration: at("register"), Introspection: at("introspect"), Revocation: at("revoke"), EndSession: at("logout"),
 		Scopes: scopes, ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, GrantTypes: grantTypes,
 		ACR: site.ACR, Prompts: []string{"none", "login", "consent", "select_account"},
 		SubjectTypes: []string{"public"}, IDTokenAlgorithms: []string{"RS256"}, Challenges: []string{"S256"},

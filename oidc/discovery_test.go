@@ -47,7 +47,7 @@ func TestDiscovery(t *testing.T) {
 		"introspection_endpoint_auth_signing_alg_values_supported": algs,
 		"revocation_endpoint_auth_signing_alg_values_supported":    algs,
 		"claims_parameter_supported":                               false, "request_parameter_supported": false, "request_uri_parameter_supported": false,
-		"authorization_response_iss_parameter_supported": true,
+		"authorization_response_iss_parameter_supported": true, "end_session_endpoint": at("logout"),
 	}
 	if diff := cmp.Diff(want, first.JSON); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -19,6 +20,8 @@ import (
 //	/test/signin?who=ana     ana is signed in at this browser
 //	/test/signout            nobody is
 //	/test/ask?missing=&back= where the door sends a browser for what is missing
+//	/test/leave?other=&back= where the door asks whether one is to be signed out; &back= is where it leads then
+//	/test/left               where one is who signed out and is wanted nowhere
 type door struct {
 	h *house
 
@@ -36,7 +39,10 @@ type door struct {
 type signed struct {
 	user string
 	at   time.Time
+	salt string
 }
+
+func (s signed) sid(c *oidc.Client) string { return "sid " + s.salt + " of " + c.App }
 
 func newDoor(h *house) *door {
 	return &door{h: h, sessions: map[string]signed{}, consents: map[string]time.Time{}, no: map[string]*oidc.Denied{}}
@@ -48,7 +54,7 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/test/signin":
 		id := rand.Text()
-		d.sessions[id] = signed{d.h.people[r.URL.Query().Get("who")].ID, d.h.clock.Now()}
+		d.sessions[id] = signed{d.h.people[r.URL.Query().Get("who")].ID, d.h.clock.Now(), rand.Text()}
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: id, Path: "/"})
 	case "/test/signout":
 		if c, err := r.Cookie("session"); err == nil {
@@ -88,7 +94,7 @@ func (d *door) Current(r *http.Request, c *oidc.Client, need oidc.Need) (*oidc.S
 	if !ok {
 		return nil, oidc.MissingSignIn, nil
 	}
-	subject := &oidc.Subject{User: s.user, Session: cookie.Value, SID: "sid of " + c.App, AuthTime: s.at, ACR: idp.ACRPassword, AMR: []string{"pwd"}, Scopes: need.Scopes}
+	subject := &oidc.Subject{User: s.user, Session: cookie.Value, SID: s.sid(c), AuthTime: s.at, ACR: idp.ACRPassword, AMR: []string{"pwd"}, Scopes: need.Scopes}
 	switch {
 	case d.lie:
 		return subject, "", nil
@@ -169,6 +175,45 @@ func (d *door) subject(u *idp.User, scopes []string) *oidc.Subject {
 		told["email"], told["email_verified"] = u.Email, u.EmailVerified
 	}
 	return &oidc.Subject{User: u.ID, Username: u.Username, Scopes: scopes, Claims: told}
+}
+
+func (d *door) Here(r *http.Request, c *oidc.Client) (*oidc.Subject, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fail != nil {
+		return nil, d.fail
+	}
+	cookie, err := r.Cookie("session")
+	if err != nil {
+		return nil, nil
+	}
+	s, ok := d.sessions[cookie.Value]
+	if !ok {
+		return nil, nil
+	}
+	sub := &oidc.Subject{User: s.user, Session: cookie.Value, AuthTime: s.at}
+	if c != nil {
+		sub.SID = s.sid(c)
+	}
+	return sub, nil
+}
+
+func (d *door) SignOut(w http.ResponseWriter, _ *http.Request, o oidc.SignOut) {
+	to := o.Back
+	if to == "" {
+		to = d.h.url + "/test/left"
+	}
+	if o.Ask {
+		app := ""
+		if o.Client != nil {
+			app = o.Client.App
+		}
+		to = d.h.url + "/test/leave?" + values("app", app, "other", strconv.FormatBool(o.Other), "back", o.Back).Encode()
+	} else if o.Subject != nil {
+		d.set(func(d *door) { delete(d.sessions, o.Subject.Session) })
+	}
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
 }
 
 // asked reads where the door sent a browser.

@@ -14,6 +14,7 @@ type Error struct {
 	Event       string // the event's code; empty: OauthError
 	Reason      string // exact, for the admin only; empty: the description
 	User        string // whom it concerns, where that is known
+	Scope       string // what would have sufficed, with InsufficientScope
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Description }

@@ -76,7 +76,7 @@ func TestGolden(t *testing.T) {
 		h.people["ana"].ID, "ANA", h.people["svc"].ID, "SVC").Replace(out.String())
 	for _, r := range []struct{ name, pattern string }{
 		{"KID", `\b[0-9a-f]{32}\b`}, {"JWT", `eyJ[\w-]+\.[\w-]+\.[\w-]+`}, {"SECRET", `\b[a-z2-7]{32}(~[a-z2-7]{32}~[\w-]{22})?`}, {"ID", `[0-9a-z]{26}`},
-		{"MODULUS", `[\w-]{300,}`}, {"HASH", `(?m)(\"at_hash\": ")[^"]+`}, {"TIME", `\b[0-9]{10}\b`}, {"SID", `sid of [0-9A-Z]+`},
+		{"MODULUS", `[\w-]{300,}`}, {"HASH", `(?m)(\"at_hash\": ")[^"]+`}, {"TIME", `\b[0-9]{10}\b`}, {"SID", `sid [0-9A-Z]+ of [0-9A-Z]+`},
 	} {
 		re := regexp.MustCompile(r.pattern)
 		if r.name == "HASH" {

@@ -40,6 +40,8 @@ func (h *Handler) Mount(r *mux.Router) {
 	}
 	r.Handle("/oauth2/authorize", pages{"GET": h.authorize, "POST": h.authorize})
 	r.Handle("/oauth2/continue", pages{"GET": h.resume})
+	r.Handle("/oauth2/logout", pages{"GET": h.logout, "POST": h.logout})
+	r.HandleFunc("/oauth2/check", h.check)
 }
 
 // methods is what an address for programs answers. The router's own 405 has no Allow.

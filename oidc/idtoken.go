@@ -77,43 +77,55 @@ func sign(site *Site, payload []byte) (string, error) {
 	return signed.CompactSerialize()
 }
 
-// readHint returns the person an id_token_hint is about. Core §3.1.2.1: it is accepted "when the ID Token was issued by
-// the OP", also after its end; here for any client of the org.
-func (h *Handler) readHint(ctx context.Context, site *Site, hint string) (string, error) {
-	bad := func(reason string) error {
-		return &Error{Code: InvalidRequest, Description: "The id_token_hint is no ID token of ours.", Reason: reason}
+// hint is what an id_token_hint says: whom it is about, in which session, and whose token it is.
+type hint struct {
+	sub, sid string
+	client   *Client
+}
+
+// readHint reads an ID token of ours that a client shows to say whom it means. Core §3.1.2.1: it is accepted "when the ID
+// Token was issued by the OP", also after its end, as long as the key that signed it is known; here for any client of the
+// org. It proves nothing: neither who is at the browser nor who has sent it there.
+func (h *Handler) readHint(ctx context.Context, site *Site, text string) (hint, error) {
+	bad := func(reason string) (hint, error) {
+		return hint{}, &Error{Code: InvalidRequest, Description: "The id_token_hint is no ID token of ours.", Reason: reason}
 	}
-	token, err := jose.ParseSignedCompact(hint, []jose.SignatureAlgorithm{jose.RS256})
+	token, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
-		return "", bad("it can not be read")
+		return bad("it can not be read")
 	}
 	if site.Keys == nil {
-		return "", errors.New("oidc: no keys to verify with")
+		return hint{}, errors.New("oidc: no keys to verify with")
 	}
 	header := token.Signatures[0].Header
 	key := site.Keys.Find(header.KeyID)
 	if key == nil {
-		return "", bad("no key of ours is called " + clip(header.KeyID))
+		return bad("no key of ours is called " + clip(header.KeyID))
 	}
 	payload, err := token.Verify(key.Public)
 	if err != nil {
-		return "", bad("its signature is not ours")
+		return bad("its signature is not ours")
 	}
 	var is struct {
-		Issuer   string `json:"iss"`
-		Subject  string `json:"sub"`
-		Audience string `json:"aud"`
+		Issuer   string          `json:"iss"`
+		Subject  string          `json:"sub"`
+		Audience string          `json:"aud"`
+		Session  string          `json:"sid"`
+		Issued   int64           `json:"iat"`
+		Expires  int64           `json:"exp"`
+		Events   json.RawMessage `json:"events"`
 	}
 	if err := json.Unmarshal(payload, &is); err != nil || is.Issuer != site.Issuer || is.Subject == "" {
-		return "", bad("it is not of this issuer")
+		return bad("it is not of this issuer")
 	}
-	if header.ExtraHeaders[jose.HeaderType] != "JWT" { // other kinds of tokens have other types
-		return "", bad("it is of another kind")
+	// Other kinds of tokens have other types (RFC 8725 §3.11). Core §2: iat and exp are REQUIRED in an ID token; events,
+	// which makes a logout token, is in none.
+	if header.ExtraHeaders[jose.HeaderType] != "JWT" || is.Issued == 0 || is.Expires == 0 || is.Events != nil {
+		return bad("it is of another kind")
 	}
-	if _, err := h.lookup(ctx, site, is.Audience); errors.Is(err, ErrNotFound) {
-		return "", bad("its client is gone")
-	} else if err != nil {
-		return "", err
+	c, err := h.lookup(ctx, site, is.Audience)
+	if errors.Is(err, ErrNotFound) {
+		return bad("its client is gone")
 	}
-	return is.Subject, nil
+	return hint{is.Subject, is.Session, c}, err
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// request is an authorization request on the ladder. What a rung has found out the next may rely on.
+// request is a request for authorization, or for sign-out, on its ladder. What a rung has found out the next may rely on.
 type request struct {
 	h      *Handler
 	http   *http.Request
@@ -19,6 +19,7 @@ type request struct {
 	params params
 	client *Client
 	login  Login
+	logout Logout
 }
 
 // rung is one check of the ladder.
@@ -54,6 +55,7 @@ var clientRungs = []rung{
 
 const (
 	maxParameter = 8 << 10
+	maxHint      = 32 << 10 // an ID token of ours may hold many groups
 	maxNonce     = 1 << 10
 	maxACR       = 20
 	maxLogin     = 256
@@ -95,7 +97,11 @@ func (q *request) readParameters() error {
 		}
 	}
 	for name, v := range q.params {
-		if len(v) > maxParameter {
+		most := maxParameter
+		if name == "id_token_hint" {
+			most = maxHint
+		}
+		if len(v) > most {
 			return invalidRequest("The parameter " + strconv.Quote(clip(name)) + " is too long.")
 		}
 	}
@@ -325,8 +331,10 @@ func (q *request) askACR() error {
 }
 
 func (q *request) askHint() (err error) {
-	if hint := q.params["id_token_hint"]; hint != "" {
-		q.login.Sub, err = q.h.readHint(q.http.Context(), q.site, hint)
+	if text := q.params["id_token_hint"]; text != "" {
+		var hint hint
+		hint, err = q.h.readHint(q.http.Context(), q.site, text)
+		q.login.Sub = hint.sub
 	}
 	return err
 }

@@ -28,6 +28,7 @@ var metadataRungs = []struct {
 	{"contacts", (*Metadata).askContacts},                         // RFC 7591 §2
 	{"application_type", (*Metadata).askType},                     // Registration §2
 	{"redirect_uris", (*Metadata).askRedirects},                   // RFC 7591 §2, RFC 9700 §2.1, RFC 8252 §7
+	{"post_logout_redirect_uris", (*Metadata).askPostLogout},      // RP-Initiated Logout §3.1
 	{"client_uri", (*Metadata).askPages},                          // RFC 7591 §2, §5
 	{"grant_types", (*Metadata).askGrants},                        // RFC 7591 §2
 	{"response_types", (*Metadata).askResponses},                  // RFC 7591 §2.1
@@ -231,7 +232,8 @@ func (parent *Client) cast(m *Metadata) (*Client, error) {
 	}
 	c := &Client{
 		Parent: parent.App, Name: m.ClientName, Type: clientType(&got), Public: public, RedirectURIs: m.RedirectURIs,
-		Scopes: scopes, DefaultScopes: scopes, AuthorizationCode: code,
+		PostLogoutRedirectURIs: m.PostLogoutRedirectURIs,
+		Scopes:                 scopes, DefaultScopes: scopes, AuthorizationCode: code,
 		Refresh:           slices.Contains(got.GrantTypes, GrantRefresh),
 		ClientCredentials: slices.Contains(got.GrantTypes, GrantClientCredentials),
 		RequirePKCE:       "auto", SecretForCode: true, SecretForRefresh: true, Introspect: "own", RotateRefreshTokens: "auto",
@@ -326,6 +328,7 @@ func readMetadata(w http.ResponseWriter, r *http.Request) (*sent, error) {
 		LogoURI: f.text("logo_uri"), PolicyURI: f.text("policy_uri"), TosURI: f.text("tos_uri"), Scope: f.text("scope"),
 		SoftwareID: f.text("software_id"), SoftwareVersion: f.text("software_version"),
 		SigningAlg: f.text("token_endpoint_auth_signing_alg"), JWKS: f.keys(), JWKSURI: f.text("jwks_uri"),
+		PostLogoutRedirectURIs: f.list("post_logout_redirect_uris"),
 	}, clientID: f.text("client_id"), clientSecret: f.text("client_secret")}
 	_, s.hasSecret = all["client_secret"]
 	f.others()
@@ -387,10 +390,8 @@ func (f *fields) others() {
 			f.fail(checkPage(name, uri))
 		}
 	}
-	for _, name := range []string{"request_uris", "post_logout_redirect_uris"} {
-		for _, uri := range f.list(name) {
-			f.fail(checkPage(name, uri))
-		}
+	for _, uri := range f.list("request_uris") {
+		f.fail(checkPage("request_uris", uri))
 	}
 	// RFC 7591 §2: "The "jwks_uri" and "jwks" parameters MUST NOT both be present in the same request or response."
 	if f.all["jwks"] != nil && f.all["jwks_uri"] != nil {

@@ -102,6 +102,10 @@ func TestMetadataLadder(t *testing.T) {
 		{"redirect_uris", oidc.InvalidRedirectURI, func(m *oidc.Metadata) { m.RedirectURIs = nil }},
 		{"redirect_uris", oidc.InvalidRedirectURI, func(m *oidc.Metadata) { m.RedirectURIs[0] += "#f" }},
 		{"redirect_uris", oidc.InvalidRedirectURI, func(m *oidc.Metadata) { m.RedirectURIs[0] = "com.example:/cb" }},
+		{"post_logout_redirect_uris", oidc.InvalidClientMetadata, func(m *oidc.Metadata) { m.PostLogoutRedirectURIs = many(51) }},
+		{"post_logout_redirect_uris", oidc.InvalidClientMetadata, func(m *oidc.Metadata) {
+			m.PostLogoutRedirectURIs = []string{"https://app.example/bye#f"}
+		}},
 		{"client_uri", oidc.InvalidClientMetadata, func(m *oidc.Metadata) { m.ClientURI = "javascript:alert(1)" }},
 		{"client_uri", oidc.InvalidClientMetadata, func(m *oidc.Metadata) { m.LogoURI = "data:image/png,x" }},
 		{"client_uri", oidc.InvalidClientMetadata, func(m *oidc.Metadata) { m.PolicyURI = "/policy" }},

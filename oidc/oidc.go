@@ -8,8 +8,10 @@
 //	/oauth2/token                              token.go         RFC 6749 §3.2, one file a grant: grant_*.go
 //	/oauth2/userinfo                           userinfo.go      Core §5.3
 //	/oauth2/introspect                         introspect.go    RFC 7662
+//	/oauth2/check                              check.go         RFC 6750, for proxies that ask before they let a request pass
 //	/oauth2/revoke                             revoke.go        RFC 7009
 //	/oauth2/register, /oauth2/register/{id}    register.go      RFC 7591, RFC 7592
+//	/oauth2/logout                             logout.go        RP-Initiated Logout
 //
 // The rungs that judge an authorization request stand in ladder.go, those for client metadata in metadata.go, client
 // authentication in clientauth.go (assertion.go, clientkeys.go), redirect URIs in redirecturi.go, bearer values in bearer.go, the ID token in
@@ -109,6 +111,7 @@ type Mould struct {
 type Metadata struct {
 	ClientName              string   `json:"client_name,omitempty"`
 	RedirectURIs            []string `json:"redirect_uris,omitempty"`
+	PostLogoutRedirectURIs  []string `json:"post_logout_redirect_uris,omitempty"`
 	GrantTypes              []string `json:"grant_types,omitempty"`
 	ResponseTypes           []string `json:"response_types,omitempty"`
 	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
@@ -192,6 +195,7 @@ const (
 	UseRefresh    Use = "refresh"
 	UseUserinfo   Use = "userinfo"
 	UseIntrospect Use = "introspect"
+	UseCheck      Use = "check"
 )
 
 // Users is the house: who is at the browser, as a client may see them, and who is acted for.
@@ -209,6 +213,12 @@ type Users interface {
 	Again(ctx context.Context, c *Client, g *Grant, use Use) (*Subject, error)
 	// RunAs is the person c acts as by itself (client credentials), given scopes of those asked for.
 	RunAs(ctx context.Context, c *Client, scopes []string) (*Subject, error)
+	// Here tells who is at the browser that sent r, in which session, and by which SID c knows it; nil: nobody. It asks
+	// nothing of them and tells nothing else about them: also who may not use c any more may leave. c may be nil.
+	Here(r *http.Request, c *Client) (*Subject, error)
+	// SignOut ends the session of o.Subject and everybody's part in it, at once or, with o.Ask, when the person says so; then
+	// it sends the browser to o.Back. A person who refuses stays signed in, and here.
+	SignOut(w http.ResponseWriter, r *http.Request, o SignOut)
 }
 
 // Denied is the house's no: Code and Description go to the client (access_denied, invalid_grant, …), Reason and Event
@@ -335,6 +345,12 @@ type Store interface {
 	BindLogin(ctx context.Context, org, id string, browser []byte) (*Login, error)
 	// DropLogin spends the login without an answer (the person refused). ErrSpent: somebody else was first.
 	DropLogin(ctx context.Context, org, id string) error
+
+	// AddLogout stores l and sets l.ID.
+	AddLogout(ctx context.Context, org string, l *Logout) error
+	// BindLogout returns the request for sign-out, bound to the browser from its first call on. ErrBrowser: bound to
+	// another. ErrNotFound: unknown or expired.
+	BindLogout(ctx context.Context, org, id string, browser []byte) (*Logout, error)
 
 	// AddCode stores c and spends the login it answers (login is empty if the request was answered at once).
 	// ErrSpent: the login was answered by somebody else.

@@ -64,24 +64,31 @@ var noApp = map[string]bool{
 // it; nil if nothing is. A native app may have a scheme of its own (RFC 8252 §7.1); anybody else is reached over https,
 // or over http on the machine itself.
 func CheckRedirectURI(uri string, native bool) error {
-	u, why := outward(uri)
+	u, why := ofClient(uri, native)
 	if why == "" {
-		switch {
-		case u.Scheme == "https" || u.Scheme == "http":
-			why = web(u)
-		case !native:
-			why = "only a native app has a scheme of its own"
-		case noApp[u.Scheme]:
-			why = "the scheme " + u.Scheme + " is no app's own"
-		}
-	}
-	if why == "" {
-		why = clash(u)
+		why = clash(u, reserved...)
 	}
 	if why != "" {
 		return &Error{Code: InvalidRedirectURI, Description: "redirect URI " + plain(clip(uri)) + ": " + why + "."}
 	}
 	return nil
+}
+
+// ofClient takes an address apart that a browser may be sent to for a client, or tells what is wrong with it.
+func ofClient(uri string, native bool) (u *url.URL, why string) {
+	u, why = outward(uri)
+	if why != "" {
+		return nil, why
+	}
+	switch {
+	case u.Scheme == "https" || u.Scheme == "http":
+		why = web(u)
+	case !native:
+		why = "only a native app has a scheme of its own"
+	case noApp[u.Scheme]:
+		why = "the scheme " + u.Scheme + " is no app's own"
+	}
+	return u, why
 }
 
 // outward takes an address apart that leads out of the house, if it is one of the plainest form: what two readers could
@@ -136,7 +143,7 @@ func loopback(host string) bool {
 }
 
 // clash tells if the registered query already has a parameter that the answer adds.
-func clash(u *url.URL) string {
+func clash(u *url.URL, reserved ...string) string {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return "its query can not be read"

@@ -246,7 +246,7 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, site *Site, c *
 	next.ID, next.App, next.Secrets, next.Issued = c.ID, c.App, c.Secrets, c.Issued
 	// What metadata can not say an admin may have: a client does not shake it off by writing itself anew.
 	next.RequirePKCE, next.SecretForCode, next.SecretForRefresh = c.RequirePKCE, c.SecretForCode, c.SecretForRefresh
-	next.Introspect, next.RotateRefreshTokens, next.PostLogoutRedirectURIs = c.Introspect, c.RotateRefreshTokens, c.PostLogoutRedirectURIs
+	next.Introspect, next.RotateRefreshTokens = c.Introspect, c.RotateRefreshTokens
 	next.AccessTokenLifetime, next.IDTokenLifetime, next.IDTokenClaims = c.AccessTokenLifetime, c.IDTokenLifetime, c.IDTokenClaims
 	if next.Name == "" {
 		next.Name = c.ID

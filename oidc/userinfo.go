@@ -25,7 +25,7 @@ func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !slices.Contains(t.Scopes, "openid") {
-		h.challenge(w, r, site, c, &Error{Code: InsufficientScope, Description: "The access token has not the scope openid.", Status: http.StatusForbidden, User: g.User})
+		h.challenge(w, r, site, c, &Error{Code: InsufficientScope, Description: "The access token has not the scope openid.", Status: http.StatusForbidden, User: g.User, Scope: "openid"})
 		return
 	}
 	s, err := h.again(r.Context(), site, c, t, g, UseUserinfo)
@@ -150,7 +150,7 @@ func (h *Handler) challenge(w http.ResponseWriter, r *http.Request, site *Site, 
 			say += `, error="` + e.Code + `", error_description="` + plain(e.Description) + `"`
 		}
 		if e.Code == InsufficientScope {
-			say += `, scope="openid"`
+			say += `, scope="` + e.Scope + `"`
 		}
 		w.Header().Set("WWW-Authenticate", say)
 	}

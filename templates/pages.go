@@ -54,9 +54,9 @@ func (p Consent) about() about { return about{file: "consent", leadsOut: true} }
 // Confirm asks before something is done. The form posts `decision`, allow or deny.
 type Confirm struct {
 	Title  string // key K.title: signout.title or signin.link.title; the buttons say K.allow and K.deny, or else confirm.allow and confirm.deny
-	Text   string // key: signout.text or signin.link.text
+	Text   string // key: signout.text, signout.app, signout.other or signin.link.text
 	Action string
-	App    string // the app that asks; first argument of both keys
+	App    string // the app that asks; first argument of all keys
 	User   string // who is asked; second argument of Text
 }
 
@@ -87,6 +87,7 @@ func (p SignedOut) about() about { return about{file: "signedout"} }
 //	signin.stale            400  the question that the page answers has expired
 //	signin.link.closed      404  no sign-in link, or no more
 //	problem.address         400  the app named a return address that is not registered for it
+//	problem.signout         400  the app's request to sign out can not be accepted
 //	problem.answered        400  this sign-in was completed before
 //	problem.expired         400  this sign-in was begun too long ago, or never
 //	problem.browser         400  this sign-in was begun in another browser
@@ -106,6 +107,7 @@ type Problem struct {
 	App       string
 	Start     string // where to begin again at the app; empty: nowhere
 	Retry     string // where to try again; empty: nowhere
+	SignOut   string // where to sign out all the same; empty: nowhere
 	Status    int    // as shown; 0: the one the page is sent with
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/lanyard-sso/lanyard/idp"
 	"github.com/lanyard-sso/lanyard/idp/access"
@@ -130,7 +131,7 @@ func (g OIDC) Again(ctx context.Context, c *oidc.Client, gr *oidc.Grant, use oid
 	if d := g.decide(ctx, app, u, nil); d.Decision == access.Deny {
 		return nil, denied("invalid_grant", u, d)
 	}
-	if use == oidc.UseIntrospect {
+	if use == oidc.UseIntrospect || use == oidc.UseCheck {
 		return &oidc.Subject{User: u.ID, Username: u.Username, Scopes: gr.Scopes}, nil // told of nobody's claims
 	}
 	return g.subject(ctx, app, u, gr.Scopes)
@@ -183,4 +184,34 @@ func gone(err error, why string) error {
 		return &oidc.Denied{Code: "invalid_grant", Description: "the grant is no longer valid", Event: "InvalidCode", Reason: why}
 	}
 	return err
+}
+
+// Here tells who is at the browser that sent r, and by which name of the session c knows them.
+func (g OIDC) Here(r *http.Request, c *oidc.Client) (_ *oidc.Subject, err error) {
+	defer func() { err = unless(err, oidc.ErrBusy) }()
+	s, err := g.person(r, time.Time{})
+	if err != nil || s == nil {
+		return nil, err
+	}
+	sub := &oidc.Subject{User: s.User.ID, Username: s.User.Username, Session: s.Session.ID, AuthTime: s.Session.AuthTime}
+	if c != nil {
+		sub.SID = pairwise(s.Session, c.App)
+	}
+	return sub, nil
+}
+
+// SignOut ends the session, or has its person asked first.
+func (g OIDC) SignOut(w http.ResponseWriter, r *http.Request, o oidc.SignOut) {
+	out := signin.SignOut{Other: o.Other, Back: o.Back}
+	if o.Client != nil {
+		out.App = o.Client.App
+	}
+	if o.Subject != nil {
+		out.Session, out.User = o.Subject.Session, o.Subject.User
+	}
+	if o.Ask {
+		g.SignIn.SendSignOut(w, r, out)
+		return
+	}
+	g.SignIn.SignOut(w, r, out)
 }

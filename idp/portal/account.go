@@ -74,7 +74,7 @@ func (h *Handler) endSessions(w http.ResponseWriter, r *http.Request, s *signin.
 		h.SignIn.SignOut(w, r, signin.SignOut{Back: "/signout"})
 		return
 	default:
-		err = h.Store.SignIn().End(r.Context(), s.User.Org, id, s.User.ID)
+		err = h.Store.SignIn().End(r.Context(), s.User.Org, id, s.User.ID, "")
 	}
 	h.done(w, r, err, "sessions")
 }

@@ -33,11 +33,29 @@ func (h *Handler) sealAsk(org string, a Ask) string {
 	if a.Until.IsZero() {
 		a.Until = h.Now().Add(askLife)
 	}
-	b, err := json.Marshal(a)
+	return h.seal("ask\x00"+org, a)
+}
+
+// seal returns a question for the query of the pages that name is for: no other page takes it.
+func (h *Handler) seal(name string, question any) string {
+	b, err := json.Marshal(question)
 	if err != nil {
 		panic(err) // a struct of strings and times
 	}
-	return base64.RawURLEncoding.EncodeToString(h.Sealer.Seal("ask\x00"+org, b))
+	return base64.RawURLEncoding.EncodeToString(h.Sealer.Seal(name, b))
+}
+
+// open opens what seal sealed under that name.
+func (h *Handler) open(name, text string, question any) error {
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") { // which a decoder skips
+		return errAsk
+	}
+	b, err := h.Sealer.Open(name, sealed)
+	if err != nil || json.Unmarshal(b, question) != nil {
+		return errAsk
+	}
+	return nil
 }
 
 var (
@@ -52,17 +70,9 @@ func (h *Handler) openAsk(r *http.Request) (Ask, error) {
 	if text == "" {
 		return Ask{Back: "/apps"}, nil
 	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || strings.ContainsAny(text, "\r\n") { // which a decoder skips
-		return Ask{}, errAsk
-	}
-	b, err := h.Sealer.Open("ask\x00"+idp.OrgOf(r.Context()).ID, sealed)
-	if err != nil {
-		return Ask{}, errAsk
-	}
 	var a Ask
-	if err := json.Unmarshal(b, &a); err != nil {
-		return Ask{}, errAsk
+	if err := h.open("ask\x00"+idp.OrgOf(r.Context()).ID, text, &a); err != nil {
+		return Ask{}, err
 	}
 	if h.Now().After(a.Until) {
 		return a, errExpired

@@ -1,7 +1,6 @@
 package signin
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -72,22 +71,6 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request, u *idp.User, old
 		return err
 	}
 	setCookie(w, o, "", s.ID+"."+text, 0)
-	return nil
-}
-
-// end ends the session at the browser that sent r, if there is one.
-func (h *Handler) end(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
-	s, err := h.Current(r)
-	if err != nil {
-		return err
-	}
-	o := idp.OrgOf(ctx)
-	if s != nil {
-		if err := h.Store.SignIn().End(ctx, o.ID, s.Session.ID, s.User.ID); err != nil {
-			return err
-		}
-	}
-	setCookie(w, o, "", "", -1)
 	return nil
 }
 

@@ -75,52 +75,83 @@ func oauthOf(c *idp.Connected, err error) (*oidc.Client, error) {
 const loginKind = "oidc"
 
 // AddLogin stores l and sets l.ID.
-func (v OIDC) AddLogin(ctx context.Context, org string, l *oidc.Login) error {
+func (v OIDC) AddLogin(ctx context.Context, org string, l *oidc.Login) (err error) {
+	l.ID, err = v.remember(ctx, org, loginKind, l.App, l.Browser, l.Created, l.Expires, l)
+	return err
+}
+
+// remember stores a request of a kind and returns its id; "" if it could not.
+func (v OIDC) remember(ctx context.Context, org, kind, app string, browser []byte, created, expires time.Time, l any) (string, error) {
 	doc, err := json.Marshal(l)
 	if err != nil {
-		return err
+		return "", err
 	}
 	id := v.s.NewID()
 	err = v.s.Write(ctx, func(tx *Tx) error {
 		_, err := tx.Exec(`INSERT INTO login (org, id, kind, app, browser, answered, created, expires, doc)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, org, id, loginKind, l.App, null(l.Browser), false, l.Created, l.Expires, string(doc))
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, org, id, kind, app, null(browser), false, created, expires, string(doc))
 		return err
 	})
-	if err == nil {
-		l.ID = id
+	if err != nil {
+		return "", protocol(err)
 	}
-	return protocol(err)
+	return id, nil
 }
 
 // BindLogin returns the login, bound to the browser from its first call on.
 func (v OIDC) BindLogin(ctx context.Context, org, id string, browser []byte) (*oidc.Login, error) {
-	read := func() (l oidc.Login, bound []byte, answered bool, err error) {
-		var doc string
-		err = v.s.Read(ctx).QueryRow(`SELECT app, browser, answered, doc FROM login WHERE org = $1 AND id = $2 AND kind = $3 AND expires > $4`,
-			org, id, loginKind, v.s.Now()).Scan(&l.App, &bound, &answered, &doc)
-		if err == nil {
-			err = json.Unmarshal([]byte(doc), &l)
-		}
-		l.ID, l.Browser = id, bound
-		return l, bound, answered, err
+	l := oidc.Login{ID: id, Browser: browser}
+	answered, err := v.bind(ctx, org, loginKind, id, browser, &l.App, &l)
+	switch {
+	case err != nil:
+		return nil, err
+	case answered:
+		return &l, oidc.ErrSpent
 	}
-	l, bound, answered, err := read()
+	return &l, nil
+}
+
+// bind reads a remembered request of a kind into app and doc, bound to the browser from its first call on.
+func (v OIDC) bind(ctx context.Context, org, kind, id string, browser []byte, app *string, doc any) (answered bool, err error) {
+	var bound []byte
+	var text string
+	read := func() error {
+		return v.s.Read(ctx).QueryRow(`SELECT app, browser, answered, doc FROM login WHERE org = $1 AND id = $2 AND kind = $3 AND expires > $4`,
+			org, id, kind, v.s.Now()).Scan(app, &bound, &answered, &text)
+	}
+	err = read()
 	if err == nil && len(bound) == 0 {
 		err = v.s.Write(ctx, func(tx *Tx) error {
 			_, err := tx.Exec(`UPDATE login SET browser = $3 WHERE org = $1 AND id = $2 AND browser IS NULL`, org, id, browser)
 			return err
 		})
 		if err == nil { // or another browser has been faster
-			l, bound, answered, err = read()
+			err = read()
 		}
 	}
 	switch {
 	case err != nil:
-		return nil, protocol(err)
+		return false, protocol(err)
 	case string(bound) != string(browser):
-		return nil, oidc.ErrBrowser
-	case answered:
-		return &l, oidc.ErrSpent
+		return false, oidc.ErrBrowser
+	}
+	return answered, json.Unmarshal([]byte(text), doc)
+}
+
+const logoutKind = "oidc-logout"
+
+// AddLogout stores l and sets l.ID.
+func (v OIDC) AddLogout(ctx context.Context, org string, l *oidc.Logout) (err error) {
+	l.ID, err = v.remember(ctx, org, logoutKind, l.App, l.Browser, l.Created, l.Expires, l)
+	return err
+}
+
+// BindLogout returns the request for sign-out, bound to the browser from its first call on. None is ever answered for
+// good: each time it is asked anew who is there.
+func (v OIDC) BindLogout(ctx context.Context, org, id string, browser []byte) (*oidc.Logout, error) {
+	l := oidc.Logout{ID: id, Browser: browser}
+	if _, err := v.bind(ctx, org, logoutKind, id, browser, &l.App, &l); err != nil {
+		return nil, err
 	}
 	return &l, nil
 }

@@ -150,8 +150,11 @@ func (c *crowd) ask(method, to string, body url.Values, set func(*http.Request))
 		c.tally[0]++
 		return nil, err
 	}
-	c.tally[res.StatusCode]++
 	a := &reply{status: res.StatusCode, header: res.Header, body: string(b)}
+	if strings.Contains(res.Header.Get("Location"), "error=temporarily_unavailable") { // RFC 6749 §4.1.2.1: as 503, which cannot be told by a redirect
+		a.status = http.StatusServiceUnavailable
+	}
+	c.tally[a.status]++
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "application/json") {
 		_ = json.Unmarshal(b, &a.json)
 	}

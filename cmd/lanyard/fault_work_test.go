@@ -232,6 +232,14 @@ func (c *crowd) sane() {
 	for what, body := range c.strange {
 		c.t.Errorf("%s\n%.2000s", what, body)
 	}
+	if len(c.strange) > 0 {
+		out, _ := c.o.command(c.file, "", nil, "event", "list", "--code", "InternalError", "--limit", "1000")
+		for line := range strings.Lines(out) {
+			if !strings.Contains(line, "not to hand") {
+				c.t.Log(line)
+			}
+		}
+	}
 	clear(c.strange)
 }
 

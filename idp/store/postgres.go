@@ -19,6 +19,9 @@ const (
 	pgConns    = 16
 	pgPatience = 10 * time.Second // for a free connection and all that a step does
 	pgAttempts = 10               // of a step that collides with others
+	// pgLetGo has the server end a transaction of a node that it can no longer hear, so that the rows locked by it are free for
+	// others before their patience is over. A step of ours pauses for milliseconds at most.
+	pgLetGo = "SET idle_in_transaction_session_timeout = 5000"
 	// pgMigrating is the advisory lock of a node that migrates: "lanyard" in ASCII.
 	pgMigrating = 0x6c616e79617264
 )
@@ -48,7 +51,10 @@ func openPostgres(ctx context.Context, dsn string, conns int) (*postgres, error)
 	if conns == 0 {
 		conns = pgConns
 	}
-	pool := stdlib.OpenDB(*config)
+	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, pgLetGo)
+		return err
+	}))
 	pool.SetMaxOpenConns(conns)
 	pool.SetMaxIdleConns(conns)
 	pool.SetConnMaxIdleTime(time.Minute)

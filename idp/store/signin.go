@@ -89,6 +89,7 @@ type Proof struct {
 	Rehash   string       // the password hashed anew, stored if it is still Was
 	Was      string
 	Changes  bool   // Rehash is another password: it must still be Was, and all other sessions of the user end
+	Link     string // id of the sign-in link that is spent for it
 	Code     string // of the event
 	App      string // on the way to it; empty: this house
 }
@@ -114,6 +115,11 @@ func (v SignIn) Start(ctx context.Context, p Proof) error {
 		}
 		if err != nil {
 			return err
+		}
+		if p.Link != "" {
+			if err := tx.takeSignInLink(s.Org, p.Link, s.User, orgEpoch, usrEpoch); err != nil {
+				return err
+			}
 		}
 		if s.ID == "" {
 			_, err = tx.Exec(`INSERT INTO session (org, id, hash, usr, org_epoch, usr_epoch, auth_time, seen, expires, doc)
@@ -309,31 +315,6 @@ func (v SignIn) PutConsent(ctx context.Context, org, usr, app string, scopes []s
 }
 
 const linkSetup = "setup"
-
-// AddSetupLink makes the link by which the first administrator is made; the one before is dead. ErrExists: the org has
-// people already.
-func (v SignIn) AddSetupLink(ctx context.Context, org string, hash []byte, expires time.Time) (id string, err error) {
-	id = v.s.NewID()
-	err = v.s.Write(ctx, func(tx *Tx) error {
-		// Two nodes that start at once: the org's row makes one wait for the other, so that one link is alive.
-		if err := tx.Gate(`UPDATE org SET epoch = epoch WHERE id = $1`, org); err != nil {
-			return err
-		}
-		var some string
-		switch err := tx.QueryRow(`SELECT id FROM usr WHERE org = $1 AND NOT service LIMIT 1`, org).Scan(&some); {
-		case err == nil:
-			return ErrExists
-		case !errors.Is(err, ErrNotFound):
-			return err
-		}
-		if _, err := tx.Exec(`DELETE FROM link WHERE org = $1 AND kind = $2`, org, linkSetup); err != nil {
-			return err
-		}
-		_, err := tx.Exec(`INSERT INTO link (org, id, hash, kind, usr, expires) VALUES ($1, $2, $3, $4, '', $5)`, org, id, hash, linkSetup, expires)
-		return err
-	})
-	return id, err
-}
 
 // Link reads the hash of a living set-up link's secret, or ErrNotFound.
 func (v SignIn) Link(ctx context.Context, org, id string) (hash []byte, err error) {

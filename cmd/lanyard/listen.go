@@ -62,6 +62,9 @@ type pair struct {
 
 func (p *pair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return p.present.Load(), nil }
 
+// until is when what is shown now ends.
+func (p *pair) until() time.Time { return p.present.Load().Leaf.NotAfter }
+
 func (p *pair) read() (*tls.Certificate, error) {
 	c, err := tls.LoadX509KeyPair(p.cert, p.key) // which sees that the key is the certificate's
 	if err != nil {

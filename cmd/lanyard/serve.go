@@ -24,6 +24,8 @@ type serveCmd struct {
 	TLSCert        string        `name:"tls-cert" help:"Certificate (PEM, with its chain). Read again on SIGHUP." placeholder:"FILE"`
 	TLSKey         string        `name:"tls-key" help:"Private key of the certificate (PEM)." placeholder:"FILE"`
 	TrustedProxies []cidr        `help:"Proxies whose X-Forwarded-For is believed." placeholder:"CIDR"`
+	MetricsListen  string        `help:"Show Prometheus's metrics at this address, at /metrics, to whoever reaches it. Default: at /metrics of the server itself, to direct callers on this machine only." placeholder:"ADDR"`
+	LogLevel       slog.Level    `default:"info" help:"Log debug, info (a line a request), warn or error (default: info)." placeholder:"LEVEL"`
 	DrainDelay     time.Duration `default:"5s" help:"On SIGTERM, how long to go on serving after /readyz has turned 503, until every balancer has looked (default: 5s)." placeholder:"DURATION"`
 	DrainTimeout   time.Duration `default:"25s" help:"On SIGTERM, when to end at the latest, the delay included (default: 25s)." placeholder:"DURATION"`
 }
@@ -38,12 +40,16 @@ The public address (--url) is https, with TLS spoken here (--tls-cert, --tls-key
 SIGHUP reads the certificate and its key again. SIGTERM turns /readyz to 503, serves on for --drain-delay,
 finishes what is under way and ends; Ctrl-C does so without the delay, a second one ends at once.
 
+Metrics name routes by their templates, never by what was asked. Behind a proxy on this machine
+(--trusted-proxies 127.0.0.1) nobody here is a direct caller: give --metrics-listen.
+
 Examples:
 
     lanyard serve
     lanyard serve --listen :8443 --tls-cert sso.pem --tls-key sso.key --url https://sso.example.com
     LANYARD_MASTER_KEY_FILE=/run/secrets/master lanyard serve --database postgres://lanyard@db/lanyard \
-        --listen 10.0.0.5:8080 --url https://example.com/sso --trusted-proxies 10.0.0.0/8`
+        --listen 10.0.0.5:8080 --url https://example.com/sso --trusted-proxies 10.0.0.0/8 \
+        --metrics-listen 127.0.0.1:9090`
 }
 
 func (c serveCmd) Run(g *globals) error {
@@ -58,12 +64,19 @@ func (c serveCmd) Run(g *globals) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Ignore(syscall.SIGHUP) // it no longer ends this command
 	signal.Notify(hangups, syscall.SIGHUP)
-	log := slog.New(slog.NewJSONHandler(g.err, nil))
+	log := slog.New(slog.NewJSONHandler(g.err, &slog.HandlerOptions{Level: c.LogLevel, ReplaceAttr: server.Redact}))
 	l, err := listen(c.Listen, c.TLSCert, c.TLSKey)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
+	var metrics *listener
+	if c.MetricsListen != "" {
+		if metrics, err = listen(c.MetricsListen, "", ""); err != nil {
+			return fmt.Errorf("--metrics-listen: %w", err)
+		}
+		defer metrics.Close()
+	}
 	at := l.address()
 	h, err := c.openWith(ctx, log)
 	if err != nil {
@@ -92,7 +105,7 @@ func (c serveCmd) Run(g *globals) error {
 	defer release()
 	go rereadPair(ctx, l, hangups, log)
 	return h.serve(ctx, g, service{
-		listener: l, proxies: prefixes(c.TrustedProxies), log: log, delay: c.DrainDelay, timeout: c.DrainTimeout,
+		listener: l, metrics: metrics, proxies: prefixes(c.TrustedProxies), log: log, delay: c.DrainDelay, timeout: c.DrainTimeout,
 		ready: func() { fmt.Fprintf(g.out, "lanyard: serving %s\n", at) },
 	})
 }
@@ -131,6 +144,7 @@ func rereadPair(ctx context.Context, l *listener, hangups <-chan os.Signal, log 
 // service is how a house answers.
 type service struct {
 	listener       *listener
+	metrics        *listener // nil: where everything else is, for this machine
 	proxies        []netip.Prefix
 	log            *slog.Logger
 	delay, timeout time.Duration // of leaving; the delay is part of the timeout
@@ -143,6 +157,10 @@ func (h *house) serve(ctx context.Context, g *globals, v service) error {
 	c := server.Config{
 		Store: h.st, Sealer: h.sealer, People: h.people, Fetcher: h.fetcher, Now: now, Log: v.log, TrustedProxies: v.proxies, Leaving: leaving.Load,
 	}
+	if v.listener.pair != nil {
+		c.TLSUntil = v.listener.pair.until
+	}
+	c.Metrics, c.MetricsHere = c.NewMetrics(version), v.metrics == nil
 	link, err := c.NewSignIn().SetupLink(ctx, h.org.ID)
 	if err != nil {
 		return err
@@ -161,8 +179,13 @@ func (h *house) serve(ctx context.Context, g *globals, v service) error {
 	defer stop()
 	var background sync.WaitGroup
 	background.Go(func() { c.Work(work) })
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
 	go func() { failed <- s.Serve(v.listener) }()
+	if v.metrics != nil {
+		apart := metricsServer(c.Metrics, s)
+		go func() { failed <- apart.Serve(v.metrics) }()
+		defer apart.Close() // last: how a server leaves is worth reading
+	}
 	v.ready()
 	select {
 	case err = <-failed:
@@ -176,6 +199,16 @@ func (h *house) serve(ctx context.Context, g *globals, v service) error {
 		return nil
 	}
 	return err
+}
+
+// metricsServer shows the metrics and nothing else, with the limits that s has.
+func metricsServer(m *server.Metrics, s *http.Server) *http.Server {
+	only := http.NewServeMux()
+	only.Handle("GET /metrics", m.Handler())
+	return &http.Server{
+		Handler: only, ReadHeaderTimeout: s.ReadHeaderTimeout, ReadTimeout: s.ReadTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
+		MaxHeaderBytes: 16 << 10, ErrorLog: s.ErrorLog,
+	}
 }
 
 // leave ends s so that nobody notices. While balancers learn that this node is not ready, all is served; each answer

@@ -12,9 +12,13 @@ func (s *server) health(w http.ResponseWriter, r *http.Request) (ok bool) {
 	if p != "/healthz" && p != "/readyz" && (strings.HasSuffix(p, "/healthz") || strings.HasSuffix(p, "/readyz")) {
 		p = s.below(r.Context()).cut(p)
 	}
-	switch {
-	case p != "/healthz" && p != "/readyz":
+	if p != "/healthz" && p != "/readyz" {
 		return false
+	}
+	if rec, ok := w.(*recorder); ok {
+		rec.route = p
+	}
+	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		plain(w, http.StatusMethodNotAllowed, "GET or HEAD\n")

@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/lanyard-sso/lanyard/idp"
 	"github.com/lanyard-sso/lanyard/templates"
@@ -21,19 +23,22 @@ func (s *server) outside(next http.Handler) http.Handler {
 		caller := &idp.Caller{Reference: newReference(), IP: callerIP(r, s.TrustedProxies), Agent: r.UserAgent()}
 		rec := &recorder{ResponseWriter: w}
 		ctx := idp.WithCaller(r.Context(), caller)
+		done := s.Metrics.began(r)
 		defer func() {
-			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler {
-					panic(p)
-				}
+			p := recover()
+			if p != nil && p != http.ErrAbortHandler {
 				s.Log.ErrorContext(ctx, "panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()), "reference", caller.Reference)
 				if !rec.wrote {
 					s.internal(rec, r.WithContext(ctx))
 				}
 			}
-			// The path without its query: queries carry codes, hints and RelayState.
-			s.Log.InfoContext(ctx, "request", "method", r.Method, "path", asked, "status", cmp.Or(rec.status, http.StatusOK),
-				"ms", float64(s.Now().Sub(began).Microseconds())/1000, "ip", caller.IP.String(), "reference", caller.Reference)
+			rec.status = cmp.Or(rec.status, http.StatusOK)
+			took := s.Now().Sub(began)
+			done(rec, took)
+			s.log(ctx, r.Method, asked, rec, took)
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
 		}()
 		templates.SecurityHeaders(rec.Header())
 		if s.Leaving != nil && s.Leaving() {
@@ -41,6 +46,11 @@ func (s *server) outside(next http.Handler) http.Handler {
 			rec.Header().Set("Connection", "close")
 		}
 		if s.health(rec, r) {
+			return
+		}
+		if s.Metrics != nil && s.MetricsHere && r.URL.EscapedPath() == "/metrics" && s.mayRead(r) {
+			rec.route = "/metrics"
+			s.Metrics.Handler().ServeHTTP(rec, r)
 			return
 		}
 		ctx = s.publishing(ctx, r)
@@ -76,6 +86,24 @@ func (s *server) outside(next http.Handler) http.Handler {
 			next.ServeHTTP(rec, lies.inside(r))
 		}
 	})
+}
+
+// log writes the one line of a request: its path without its query, which carries codes, hints and RelayState.
+func (s *server) log(ctx context.Context, method, path string, rec *recorder, took time.Duration) {
+	const most = 200 // bytes of a path, which can be anything
+	if len(path) > most {
+		path = strings.ToValidUTF8(path[:most], "") + "…"
+	}
+	if len(method) > 20 {
+		method = "…"
+	}
+	caller, org := idp.CallerOf(ctx), ""
+	if o := idp.OrgOf(ctx); o != nil {
+		org = o.ID
+	}
+	s.Log.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("method", method), slog.String("route", rec.route), slog.String("path", path),
+		slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Float64("ms", float64(took.Microseconds())/1000),
+		slog.String("ip", caller.IP.String()), slog.String("org", org), slog.String("reference", caller.Reference))
 }
 
 // org finds whose address the request came to. There is one org; no URL is ever made from Host.
@@ -136,7 +164,9 @@ func newReference() string {
 type recorder struct {
 	http.ResponseWriter
 	base   string
+	route  string // the template by which it is answered; empty: none
 	status int
+	bytes  int64 // of the body
 	wrote  bool
 	mute   bool
 }
@@ -160,7 +190,9 @@ func (r *recorder) Write(b []byte) (int, error) {
 	if r.mute {
 		return len(b), nil
 	}
-	return r.ResponseWriter.Write(b)
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
 }
 
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

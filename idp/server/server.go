@@ -8,6 +8,8 @@
 //	fetch.go     the one outgoing HTTP client
 //	work.go      what a running server does by itself: sweep, rotate keys
 //	health.go    /healthz and /readyz
+//	metrics.go   /metrics: what is counted, and who may read it
+//	redact.go    what a line of the log may not say
 package server
 
 import (
@@ -47,6 +49,11 @@ type Config struct {
 	Fetcher        *Fetcher       // the way out; nil: one that reaches no private address
 	// Leaving tells if the server is about to end: then it is not ready, and every answer ends its connection. nil: never.
 	Leaving func() bool
+	// Metrics counts what is done, nil: nothing does. MetricsHere has /metrics answer on this machine; otherwise whoever
+	// made the server shows them somewhere else.
+	Metrics     *Metrics
+	MetricsHere bool
+	TLSUntil    func() time.Time // when the certificate that browsers are shown ends; nil: TLS is spoken elsewhere
 }
 
 // NewSignIn returns the room of the person at the browser, which the command line needs too (the set-up link).
@@ -82,6 +89,7 @@ func New(c Config) http.Handler {
 	own.SetDenyHandler(http.HandlerFunc(s.crossOrigin))
 
 	for _, r := range []*mux.Router{protocols, pages} {
+		r.Use(routed)
 		r.NotFoundHandler = http.HandlerFunc(s.notFound)
 		r.MethodNotAllowedHandler = http.HandlerFunc(s.notAllowed(r))
 		if err := r.Walk(named); err != nil {

@@ -13,6 +13,7 @@
 //	cache.go      Cached: definitions by key, dropped when they alter
 //	sweep.go      deleting what is dead, a little at a time
 //	id.go         ids that sort by the time they were made
+//	stats.go      what was written, told and turned away, counted
 //	lock_*.go     one server on one SQLite file
 //	backup.go     a copy of an SQLite file while it is used; restore.go putting it back, and ending what was given before
 //	checkup.go    what doctor asks of the database; room_*.go how much room the disk has

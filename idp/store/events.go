@@ -22,6 +22,7 @@ func (tx *Tx) Event(ctx context.Context, ev idp.Event) error {
 	if ev.Outcome == "" {
 		ev.Outcome = idp.OK
 	}
+	tx.told = append(tx.told, Told{ev.Code, ev.Outcome})
 	return putEvent(tx, ev)
 }
 

@@ -39,6 +39,7 @@ type Store struct {
 	sealer      *keys.Sealer
 	definitions definitions
 	refusals    *refusals
+	stats       stats
 
 	stop    context.CancelFunc
 	polling sync.WaitGroup

@@ -64,6 +64,7 @@ func (e Events) Refuse(ctx context.Context, ev idp.Event) (reference string) {
 		ev.Reference = newReference()
 	}
 	ev.Outcome = idp.Refused
+	e.s.stats.told(Told{ev.Code, ev.Outcome})
 	return e.s.refusals.add(ev)
 }
 

@@ -225,6 +225,8 @@ func (l *lite) read(ctx context.Context, f func(session) error) error {
 
 func (l *lite) write(ctx context.Context, f func(*Tx) error) error { return l.writer.write(ctx, f) }
 
+func (l *lite) waiting() int { return len(l.writer.queue) }
+
 func (l *lite) present() error { return l.writer.present() }
 
 func (l *lite) lockServe() (func(), error) { return lockFile(l.path) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 )
 
 // Write runs f as one step: all of what it writes, or nothing. When Write returns nil it is on disk. f may be run more than once
@@ -20,15 +21,18 @@ func (s *Store) Write(ctx context.Context, f func(*Tx) error) error {
 		return err
 	}
 	var kinds []string
+	var told []Told
+	began := time.Now()
 	err := s.db.write(ctx, func(tx *Tx) error {
 		tx.store = s
 		err := f(tx)
 		if err == nil {
 			err = tx.KeepAdmins()
 		}
-		kinds = tx.kinds
+		kinds, told = tx.kinds, tx.told
 		return err
 	})
+	s.stats.wrote(time.Since(began), err, told)
 	s.wrote(err)
 	// Also after an error: the answer to a commit can be lost while the commit is not.
 	s.changes.altered(kinds)
@@ -40,6 +44,7 @@ type Tx struct {
 	store   *Store
 	session session
 	kinds   []string // of the definitions it alters
+	told    []Told   // its events
 	failed  error    // nothing is run after it
 	admins  admins
 }

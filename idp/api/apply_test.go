@@ -78,13 +78,13 @@ func (h house) export(t *testing.T) string {
 // Applied twice it is the same; what is exported declares the same, here and in an empty house.
 func TestApplyExport(t *testing.T) {
 	each(t, func(t *testing.T, h house) {
-		if p, err := h.try(t, declared, api.Options{DryRun: true}); err != nil || p.Add != 9 {
+		if p, err := h.try(t, declared, api.Options{DryRun: true}); err != nil || p.Add != 11 {
 			t.Fatalf("dry run: %v, %v", p, err)
 		}
 		if got := h.export(t); got != "" {
 			t.Fatalf("a dry run made\n%s", got)
 		}
-		if got := h.apply(t, declared); !strings.Contains(got, "9 to add, 0 to change, 0 to delete") {
+		if got := h.apply(t, declared); !strings.Contains(got, "11 to add, 0 to change, 0 to delete") {
 			t.Errorf("first: %s", got)
 		}
 		if got := h.apply(t, declared); got != "no changes\n" {
@@ -261,7 +261,7 @@ func TestPrune(t *testing.T) {
 		asked := 0
 		o := api.Options{Set: "mine", Prune: true, Confirm: func(p *api.Plan) (bool, error) { asked = p.Delete; return false, nil }}
 		before := h.export(t)
-		if _, err := h.try(t, "kind: Group\nname: finance", o); !errors.Is(err, api.ErrDeclined) || asked != 6 {
+		if _, err := h.try(t, "kind: Group\nname: finance", o); !errors.Is(err, api.ErrDeclined) || asked != 8 {
 			t.Errorf("declined: %v, asked of %d", err, asked)
 		}
 		if diff := cmp.Diff(before, h.export(t)); diff != "" {

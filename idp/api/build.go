@@ -268,6 +268,7 @@ func (r *refs) buildOAuth(p place, d *OAuthDoc, old *idp.Connected) *oidc.Client
 		o.Public = *d.Public
 		o.SecretForCode, o.SecretForRefresh = !o.Public, !o.Public
 	}
+	o.PostLogoutRedirectURIs = d.PostLogoutRedirectURIs
 	o.RedirectURIs, o.Scopes, o.DefaultScopes, o.AuthMethod = d.RedirectURIs, d.Scopes, d.DefaultScopes, d.TokenEndpointAuthMethod
 	if o.JWKSURI = d.JWKSURI; d.JWKS != nil {
 		o.JWKS = d.JWKS.KeySet

@@ -24,6 +24,12 @@ func TestDecodeFaults(t *testing.T) {
 		{"later kind TrustedIssuer", "kind: TrustedIssuer\nissuer: a", `f:1: kind TrustedIssuer is not supported yet`},
 		{"later key", "kind: User\nusername: a\ntotp: {plain: B}", `f:3: totp is not supported yet`},
 		{"later flow", "kind: App\noauth:\n  flows:\n    device: true", `f:4: oauth.flows.device is not supported yet`},
+		{"private key", "kind: App\noauth:\n  jwks:\n    keys: [{kty: EC, crv: P-256, x: a, y: b, d: c}]", `f:4: oauth.jwks key 1 is a secret: it has the private member d. It is known to others now; make a new one, and give only its public half`},
+		{"keys that are none", "kind: App\noauth:\n  jwks: {keys: {}}", `f:3: oauth.jwks must have the member keys, an array of at most 100 keys`},
+		{"keys as a text", "kind: App\noauth:\n  jwks: https://app.example/keys", `f:3: oauth.jwks is no JWK Set: not an object`},
+		{"member of a key twice", "kind: App\noauth:\n  jwks: {keys: [{kty: EC, kty: RSA}]}", `f:3: oauth.jwks has the member "kty" twice`},
+		{"alias in keys", "kind: App\noauth:\n  jwks: {keys: &a [*a]}", `f:3: oauth.jwks has an alias; write the value out`},
+		{"keys nested deeply", "kind: App\noauth:\n  jwks: " + strings.Repeat("[", 20) + strings.Repeat("]", 20), `f:3: oauth.jwks is nested too deeply`},
 		{"list as a document", "- a", "f:1: a document must be a mapping with a kind, like `kind: App`"},
 		{"text for a list", "kind: User\nusername: a\ngroups: b", `f:3: groups must be a list`},
 		{"list for a text", "kind: User\nusername: [a]", `f:2: username must be a text`},
@@ -213,6 +219,30 @@ policy:
   groups: [finance]
   users: [{user: ana, until: 2027-01-31}, {user: svc}]
   runAs: svc
+---
+kind: App
+name: Batch
+oauth:
+  clientID: batch
+  type: service
+  scopes: [orders]
+  flows: {clientCredentials: true}
+  tokenEndpointAuthMethod: private_key_jwt
+  jwks:
+    keys:
+      - {kty: EC, crv: P-256, kid: 2026-11-24, x: MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4, y: 4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM}
+policy: {permittedUsers: self-authorize, runAs: svc}
+---
+kind: App
+name: Nightly
+oauth:
+  clientID: nightly
+  type: service
+  scopes: [orders]
+  flows: {clientCredentials: true}
+  tokenEndpointAuthMethod: private_key_jwt
+  jwksURI: https://nightly.example.com/keys
+policy: {permittedUsers: self-authorize, runAs: svc}
 ---
 kind: App
 name: Spa

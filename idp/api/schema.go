@@ -175,7 +175,7 @@ type OAuthDoc struct {
 	ClientSecret            *Secret           `doc:"clientSecret"`
 	Type                    string            `doc:"type"`
 	RedirectURIs            []string          `doc:"redirectURIs"`
-	PostLogoutRedirectURIs  []string          `doc:"postLogoutRedirectURIs,later"`
+	PostLogoutRedirectURIs  []string          `doc:"postLogoutRedirectURIs"`
 	Scopes                  []string          `doc:"scopes"`
 	DefaultScopes           []string          `doc:"defaultScopes"`
 	Flows                   *FlowsDoc         `doc:"flows"`

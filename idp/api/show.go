@@ -190,7 +190,7 @@ func endpointDoc(e saml.Endpoint) EndpointDoc {
 
 func (n *names) oauthDoc(o *oidc.Client) *OAuthDoc {
 	d := &OAuthDoc{
-		ClientID: o.ID, Type: o.Type, RedirectURIs: o.RedirectURIs, Scopes: o.Scopes, DefaultScopes: o.DefaultScopes,
+		ClientID: o.ID, Type: o.Type, RedirectURIs: o.RedirectURIs, PostLogoutRedirectURIs: o.PostLogoutRedirectURIs, Scopes: o.Scopes, DefaultScopes: o.DefaultScopes,
 		Flows:                   &FlowsDoc{AuthorizationCode: o.AuthorizationCode, Refresh: o.Refresh, ClientCredentials: o.ClientCredentials},
 		TokenEndpointAuthMethod: o.AuthMethod, JWKSURI: o.JWKSURI,
 	}

@@ -59,7 +59,7 @@ func (j *JWKS) unmarshal(n *yaml.Node) error {
 	}
 	set, err := oidc.ReadKeySet(text)
 	if err != nil {
-		return err
+		return errors.New(strings.TrimPrefix(err.Error(), "it ")) // oauth.jwks stands in front
 	}
 	j.KeySet = set
 	return nil

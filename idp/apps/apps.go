@@ -21,6 +21,7 @@ import (
 
 	"github.com/lanyard-sso/lanyard/idp"
 	"github.com/lanyard-sso/lanyard/idp/store"
+	"github.com/lanyard-sso/lanyard/oidc"
 	"github.com/lanyard-sso/lanyard/saml"
 )
 
@@ -92,6 +93,9 @@ func (a *Apps) PrepareWith(ctx context.Context, p *Put, scopes []string) error {
 		}
 	}
 	if p.Secret != "" {
+		if app.OAuth != nil && app.OAuth.AuthMethod == oidc.MethodPrivateKey {
+			return Faults{{"oauth.clientSecret", "a client of private_key_jwt proves itself with its key; leave the secret out"}}
+		}
 		if f := checkSecret(p.Secret); f != nil {
 			return Faults{*f}
 		}
@@ -240,6 +244,9 @@ func (a *Apps) SetSecret(ctx context.Context, app *idp.App, secret string) (stri
 
 // Secret reveals the secret of an app's OAuth client, and an event says who looked. store.ErrNotFound: it has none.
 func (a *Apps) Secret(ctx context.Context, app *idp.App) (string, error) {
+	if !keepsSecret(app) {
+		return "", store.ErrNotFound // if it had one once: it is good for nothing
+	}
 	secret, err := a.Store.Apps().Secret(ctx, app.Org, app.ID)
 	if err != nil {
 		return "", err

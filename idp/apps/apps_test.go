@@ -167,6 +167,44 @@ func TestCreatePublicClient(t *testing.T) {
 	})
 }
 
+// A client that proves itself with its key has no secret: none is made for it, none is taken, and one from before is told
+// to nobody.
+func TestCreateClientWithKeys(t *testing.T) {
+	each(t, func(t *testing.T, h house) {
+		p := h.put()
+		p.App.OAuth.AuthMethod, p.App.OAuth.JWKS, p.Secret = oidc.MethodPrivateKey, clientKeys, ""
+		c := h.create(t, p)
+		if p.Secret != "" || c.App.OAuth.Secrets != nil || !c.App.OAuth.JWKS.Equal(clientKeys) {
+			t.Errorf("%q %v", p.Secret, c.App.OAuth)
+		}
+		_, err := h.SetSecret(t.Context(), &c.App, "")
+		faultsAt(t, err, "oauth.clientSecret")
+		another := func(method string, keys *oidc.KeySet) *apps.Put {
+			p := h.put()
+			p.App.APIName, p.App.OAuth.ID, p.App.SAML, p.App.Release = "Other", "other", nil, idp.Release{}
+			p.App.OAuth.AuthMethod, p.App.OAuth.JWKS, p.Secret = method, keys, "a secret from before"
+			return p
+		}
+		faultsAt(t, h.Create(t.Context(), another(oidc.MethodPrivateKey, clientKeys)), "oauth.clientSecret")
+		c = h.create(t, another(oidc.MethodBasic, nil))
+		app := c.App
+		client := *app.OAuth
+		client.AuthMethod, client.JWKSURI = oidc.MethodPrivateKey, "https://app.example/keys"
+		app.OAuth = &client
+		if _, err := h.Secret(t.Context(), &app); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("a secret from before: %v", err)
+		}
+		for _, want := range []struct {
+			app          *idp.App
+			method, keys string
+		}{{&c.App, oidc.MethodBasic, ""}, {&app, oidc.MethodPrivateKey, "read from https://app.example/keys"}} {
+			if method, keys := apps.Authentication(want.app); method != want.method || keys != want.keys {
+				t.Errorf("told of: %s, %q", method, keys)
+			}
+		}
+	})
+}
+
 // Of what another app has, the fault names key and app, and nothing is written.
 func TestCreateTaken(t *testing.T) {
 	each(t, func(t *testing.T, h house) {

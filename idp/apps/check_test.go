@@ -149,6 +149,38 @@ func TestCheck(t *testing.T) {
 		{"none of a client that must show a secret", func(a *idp.App, _ *idp.Installation) {
 			a.OAuth.ClientCredentials, a.OAuth.AuthMethod = false, oidc.MethodNone
 		}, []string{"oauth.tokenEndpointAuthMethod"}, ""},
+		{"keys", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.AuthMethod, a.OAuth.JWKS = oidc.MethodPrivateKey, clientKeys
+		}, nil, ""},
+		{"keys at an address", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.AuthMethod, a.OAuth.JWKSURI = oidc.MethodPrivateKey, "https://app.example/keys?v=1"
+		}, nil, ""},
+		{"keys at a plain address: that is judged when it is read", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.AuthMethod, a.OAuth.JWKSURI = oidc.MethodPrivateKey, "http://app.internal:8080/keys"
+		}, nil, ""},
+		{"key method without keys", func(a *idp.App, _ *idp.Installation) { a.OAuth.AuthMethod = oidc.MethodPrivateKey }, []string{"oauth.tokenEndpointAuthMethod"}, "jwksURI"},
+		{"keys in two places", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.AuthMethod, a.OAuth.JWKS, a.OAuth.JWKSURI = oidc.MethodPrivateKey, clientKeys, "https://app.example/keys"
+		}, []string{"oauth.jwksURI"}, "not both"},
+		{"keys for another method", func(a *idp.App, _ *idp.Installation) { a.OAuth.JWKS = clientKeys }, []string{"oauth.jwks"}, "private_key_jwt only"},
+		{"address of keys for another method", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.AuthMethod, a.OAuth.JWKSURI = oidc.MethodBasic, "https://app.example/keys"
+		}, []string{"oauth.jwksURI"}, "private_key_jwt only"},
+		{"no key", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.AuthMethod, a.OAuth.JWKS = oidc.MethodPrivateKey, keySet(`{"keys":[]}`)
+		}, []string{"oauth.jwks"}, "no key to sign with"},
+		{"keys of a public client", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.Public, a.OAuth.ClientCredentials, a.OAuth.AuthMethod, a.OAuth.JWKS = true, false, oidc.MethodPrivateKey, clientKeys
+		}, []string{"oauth.tokenEndpointAuthMethod"}, "public: false"},
+		{"keys at a file", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.AuthMethod, a.OAuth.JWKSURI = oidc.MethodPrivateKey, "file:///etc/passwd"
+		}, []string{"oauth.jwksURI"}, "no web address"},
+		{"keys at an address with a password", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.AuthMethod, a.OAuth.JWKSURI = oidc.MethodPrivateKey, "https://u:p@app.example/keys"
+		}, []string{"oauth.jwksURI"}, "user name"},
+		{"keys at half an address", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.AuthMethod, a.OAuth.JWKSURI = oidc.MethodPrivateKey, "http:///keys"
+		}, []string{"oauth.jwksURI"}, "no host"},
 		{"introspect", func(a *idp.App, _ *idp.Installation) { a.OAuth.Introspect = "everything" }, []string{"oauth.introspect"}, ""},
 		{"rotate", func(a *idp.App, _ *idp.Installation) { a.OAuth.RotateRefreshTokens = "yes" }, []string{"oauth.rotateRefreshTokens"}, ""},
 		{"access token's life", func(a *idp.App, _ *idp.Installation) { a.OAuth.AccessTokenLifetime = time.Second }, []string{"oauth.accessToken.lifetime"}, ""},
@@ -245,4 +277,15 @@ func TestBuiltInScopes(t *testing.T) {
 	if !slices.Equal(doc.Scopes, idp.BuiltInScopes()) {
 		t.Errorf("discovery names %q, built in are %q", doc.Scopes, idp.BuiltInScopes())
 	}
+}
+
+// The example key of RFC 7517, appendix A.1.
+var clientKeys = keySet(`{"keys":[{"kty":"EC","crv":"P-256","kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`)
+
+func keySet(raw string) *oidc.KeySet {
+	set, err := oidc.ReadKeySet([]byte(raw))
+	if err != nil {
+		panic(err)
+	}
+	return set
 }

@@ -53,6 +53,7 @@ type OIDCHandout struct {
 	Keys          string   `json:"jwksURI"`
 	Introspection string   `json:"introspectionEndpoint"`
 	Revocation    string   `json:"revocationEndpoint"`
+	EndSession    string   `json:"endSessionEndpoint"`             // where the client signs its person out
 	Registration  string   `json:"registrationEndpoint,omitempty"` // a gateway's app
 	ClientID      string   `json:"clientID"`
 	ClientSecret  string   `json:"clientSecret,omitempty"` // how to read it
@@ -60,6 +61,7 @@ type OIDCHandout struct {
 	ClientKeys    string   `json:"clientKeys,omitempty"` // where the keys come from that it proves itself with
 	Scopes        []string `json:"scopes"`
 	RedirectURIs  []string `json:"redirectURIs"`
+	PostLogout    []string `json:"postLogoutRedirectURIs,omitempty"`
 }
 
 // Handout gathers what the other side of an app asks for, with the values of a sample user, who may be nil.
@@ -155,8 +157,8 @@ func oidcHandout(org *idp.Org, app *idp.App, o *oidc.Client) *OIDCHandout {
 	at := func(path string) string { return org.URL + "/oauth2/" + path }
 	h := &OIDCHandout{
 		Issuer: org.Issuer, Discovery: org.URL + "/.well-known/openid-configuration", Authorization: at("authorize"), Token: at("token"),
-		Userinfo: at("userinfo"), Keys: at("keys"), Introspection: at("introspect"), Revocation: at("revoke"),
-		ClientID: o.ID, Scopes: o.Scopes, RedirectURIs: o.RedirectURIs,
+		Userinfo: at("userinfo"), Keys: at("keys"), Introspection: at("introspect"), Revocation: at("revoke"), EndSession: at("logout"),
+		ClientID: o.ID, Scopes: o.Scopes, RedirectURIs: o.RedirectURIs, PostLogout: o.PostLogoutRedirectURIs,
 	}
 	if o.Mould != nil {
 		h.Registration = at("register")

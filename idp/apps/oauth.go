@@ -28,7 +28,11 @@ func (c *checking) oauth() {
 		c.fault("oauth.clientID", "%q must be 1 to %d letters, digits and . _ ~ -", clip(o.ID), maxClientID)
 	}
 	c.oneOf("oauth.type", o.Type, "web", "native", "browser", "service")
-	c.redirects(o)
+	c.addresses("oauth.redirectURIs", o.RedirectURIs, o.Type == "native", oidc.CheckRedirectURI)
+	if len(o.RedirectURIs) == 0 && o.AuthorizationCode {
+		c.fault("oauth.redirectURIs", "the authorization code flow needs an address to answer to")
+	}
+	c.addresses("oauth.postLogoutRedirectURIs", o.PostLogoutRedirectURIs, o.Type == "native", oidc.CheckPostLogoutURI)
 	c.scopesOf("oauth.scopes", o.Scopes, c.scopes, "is declared nowhere: declare it as kind: Scope")
 	c.scopesOf("oauth.defaultScopes", o.DefaultScopes, o.Scopes, "is not among oauth.scopes")
 	if o.ClientCredentials && (o.Public || o.AuthMethod == oidc.MethodNone) {
@@ -73,19 +77,19 @@ func (c *checking) keys(o *oidc.Client) {
 	}
 }
 
-// redirects holds the addresses that answers go to (OA-RED-07).
-func (c *checking) redirects(o *oidc.Client) {
-	if len(o.RedirectURIs) > maxRedirects {
-		c.fault("oauth.redirectURIs", "there are more than %d", maxRedirects)
+// addresses holds the addresses that browsers are sent to for a client (OA-RED-07).
+func (c *checking) addresses(key string, list []string, native bool, check func(uri string, native bool) error) {
+	if len(list) > maxRedirects {
+		c.fault(key, "there are more than %d", maxRedirects)
 		return
 	}
-	for n, uri := range o.RedirectURIs {
-		path := fmt.Sprintf("oauth.redirectURIs[%d]", n)
-		if slices.Contains(o.RedirectURIs[:n], uri) {
+	for n, uri := range list {
+		path := fmt.Sprintf("%s[%d]", key, n)
+		if slices.Contains(list[:n], uri) {
 			c.fault(path, "%q is named twice", clip(uri))
 			continue
 		}
-		if err := oidc.CheckRedirectURI(uri, o.Type == "native"); err != nil {
+		if err := check(uri, native); err != nil {
 			text := err.Error()
 			var e *oidc.Error
 			if errors.As(err, &e) {
@@ -93,9 +97,6 @@ func (c *checking) redirects(o *oidc.Client) {
 			}
 			c.fault(path, "%s", text)
 		}
-	}
-	if len(o.RedirectURIs) == 0 && o.AuthorizationCode {
-		c.fault("oauth.redirectURIs", "the authorization code flow needs an address to answer to")
 	}
 }
 

@@ -159,7 +159,7 @@ func TestRefusedChangesLeaveNothing(t *testing.T) {
 
 func TestCreateFirst(t *testing.T) {
 	each(t, func(t *testing.T, p *people.People, org string) {
-		link, err := p.Store.SignIn().AddSetupLink(t.Context(), org, []byte("hash"), p.Store.Now().Add(time.Hour))
+		link, _, err := p.Store.SignIn().SetupLink(t.Context(), org, "secret", []byte("hash"), p.Store.Now().Add(time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}

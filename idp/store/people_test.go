@@ -236,7 +236,7 @@ func TestAddFirst(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, st *store.Store) {
 		o := addOrg(t, st)
 		addUser(t, st, o.ID, "svc", func(u *idp.User) { u.Service = true })
-		link, err := st.SignIn().AddSetupLink(t.Context(), o.ID, []byte("hash"), st.Now().Add(1e15))
+		link, _, err := st.SignIn().SetupLink(t.Context(), o.ID, "secret", []byte("hash"), st.Now().Add(1e15))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -268,7 +268,7 @@ func TestAddFirst(t *testing.T) {
 func TestAddFirstAmongOthers(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, st *store.Store) {
 		o := addOrg(t, st)
-		link, err := st.SignIn().AddSetupLink(t.Context(), o.ID, []byte("hash"), st.Now().Add(1e15))
+		link, _, err := st.SignIn().SetupLink(t.Context(), o.ID, "secret", []byte("hash"), st.Now().Add(1e15))
 		if err != nil {
 			t.Fatal(err)
 		}

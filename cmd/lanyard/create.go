@@ -200,8 +200,9 @@ func handout(w io.Writer, h *apps.Handout) {
 		fmt.Fprintln(w, "\nEnter at the client (OpenID Connect, OAuth 2):")
 		facts(w, "  Issuer", o.Issuer, "  Discovery", o.Discovery, "  Client ID", o.ClientID, "  Client secret", o.ClientSecret,
 			"  Client authentication", o.AuthMethod, "  Client keys", o.ClientKeys, "  Scopes", strings.Join(o.Scopes, " "), "  Redirect URIs", strings.Join(o.RedirectURIs, ", "),
+			"  Post-logout redirect URIs", strings.Join(o.PostLogout, ", "),
 			"  Authorization endpoint", o.Authorization, "  Token endpoint", o.Token, "  UserInfo endpoint", o.Userinfo, "  JWKS", o.Keys,
-			"  Introspection", o.Introspection, "  Revocation", o.Revocation, "  Registration", o.Registration,
+			"  Introspection", o.Introspection, "  Revocation", o.Revocation, "  End-session endpoint", o.EndSession, "  Registration", o.Registration,
 			"  Sign-out URL", h.SignOut, "  Change-password URL", h.ChangePassword)
 		fmt.Fprintf(w, "\nReady to paste:\n\n  OIDC_ISSUER=%s\n  OIDC_CLIENT_ID=%s\n  OIDC_SCOPES=%q\n", o.Issuer, o.ClientID, strings.Join(o.Scopes, " "))
 		if len(o.RedirectURIs) > 0 {

@@ -52,6 +52,8 @@ func TestApplyTellsWhatChanges(t *testing.T) {
 		for _, c := range []struct{ old, now, want string }{
 			{"startURL: https://benefits.example.com/\n", "startURL: https://new.example.com/\n", "App/Your_Benefits startURL: https://benefits.example.com/ → https://new.example.com/"},
 			{"contactEmail: hr@example.com\n", "", "App/Your_Benefits contactEmail: hr@example.com → (none)"},
+			{"[https://benefits.example.com/bye]", "[https://benefits.example.com/bye2]", "App/Your_Benefits oauth.postLogoutRedirectURIs: [https://benefits.example.com/bye] → [https://benefits.example.com/bye2]"},
+			{"  postLogoutRedirectURIs: [https://benefits.example.com/bye]\n", "", "App/Your_Benefits oauth.postLogoutRedirectURIs: [https://benefits.example.com/bye] → (none)"},
 			{"visible: false", "visible: true", "App/Your_Benefits launcher.visible: false → true"},
 			{"relayState: /home", "relayState: /other", "App/Your_Benefits saml.relayState: /home → /other"},
 			{"validity: 10m", "validity: 5m", "App/Your_Benefits saml.validity: 10m → 5m"},

@@ -76,7 +76,7 @@ func TestDecodeAllFaults(t *testing.T) {
 
 // A switch of later that is off, an empty list and an empty value ask for nothing.
 func TestDecodeOff(t *testing.T) {
-	docs, faults := api.Decode("f", strings.NewReader("kind: App\nname: a\noauth:\n  flows: {device: false}\n  postLogoutRedirectURIs: []\n  jwks:\npolicy:\n  ipRanges: []\n"))
+	docs, faults := api.Decode("f", strings.NewReader("kind: App\nname: a\noauth:\n  flows: {device: false}\n  serves: []\n  jwks:\npolicy:\n  ipRanges: []\n"))
 	if len(faults) > 0 || len(docs) != 1 {
 		t.Fatalf("%d documents, faults %v", len(docs), faults)
 	}
@@ -203,6 +203,7 @@ oauth:
   clientID: benefits
   clientSecret: {plain: a-secret-that-is-long-enough-0123456789abc}
   redirectURIs: [https://benefits.example.com/callback]
+  postLogoutRedirectURIs: [https://benefits.example.com/bye]
   scopes: [openid, profile, refresh_token, orders]
   defaultScopes: [openid]
   flows: {authorizationCode: true, refresh: true, clientCredentials: true}

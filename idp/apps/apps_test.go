@@ -551,6 +551,7 @@ func TestHandout(t *testing.T) {
 				Authorization: "https://id.example.com/oauth2/authorize", Token: "https://id.example.com/oauth2/token",
 				Userinfo: "https://id.example.com/oauth2/userinfo", Keys: "https://id.example.com/oauth2/keys",
 				Introspection: "https://id.example.com/oauth2/introspect", Revocation: "https://id.example.com/oauth2/revoke",
+				EndSession: "https://id.example.com/oauth2/logout", PostLogout: []string{"https://benefits.example.com/bye"},
 				Registration: "https://id.example.com/oauth2/register", ClientID: "benefits", ClientSecret: "lanyard app secret Your_Benefits",
 				AuthMethod: "client_secret_basic", Scopes: []string{"openid", "email", "refresh_token", "orders"},
 				RedirectURIs: []string{"https://benefits.example.com/callback", "http://127.0.0.1:8080/callback"},

@@ -40,6 +40,7 @@ func benefits() (*idp.App, *idp.Installation) {
 	o := a.OAuth
 	o.ID, o.AuthorizationCode, o.Refresh, o.ClientCredentials = "benefits", true, true, true
 	o.RedirectURIs = []string{"https://benefits.example.com/callback", "http://127.0.0.1:8080/callback"}
+	o.PostLogoutRedirectURIs = []string{"https://benefits.example.com/bye"}
 	o.Scopes, o.DefaultScopes = []string{"openid", "email", "refresh_token", "orders"}, []string{"openid"}
 	o.Mould = &oidc.Mould{Limit: 100, Grants: []string{oidc.GrantClientCredentials}, Scopes: []string{"orders"}, RunAs: "auto", Permit: "everyone"}
 	return a, &idp.Installation{PermittedUsers: idp.AdminApproved, Groups: []string{"g1"}, Users: []idp.Permitted{{User: "u1"}}}
@@ -133,6 +134,20 @@ func TestCheck(t *testing.T) {
 		{"own scheme of a native app", func(a *idp.App, _ *idp.Installation) {
 			a.OAuth.Type, a.OAuth.RedirectURIs[0] = "native", "com.example.app:/cb"
 		}, nil, ""},
+		{"OA-DCR-02 signed out to a script", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.PostLogoutRedirectURIs = []string{"https://benefits.example.com/?code=1", "javascript:alert(1)"}
+		}, []string{"oauth.postLogoutRedirectURIs[1]"}, "post-logout redirect URI"},
+		{"signed out over plain http", func(a *idp.App, _ *idp.Installation) { a.OAuth.PostLogoutRedirectURIs = []string{"http://app.example/"} }, []string{"oauth.postLogoutRedirectURIs[0]"}, "not https"},
+		{"signed out to a fragment", func(a *idp.App, _ *idp.Installation) { a.OAuth.PostLogoutRedirectURIs = []string{"https://app.example/#bye"} }, []string{"oauth.postLogoutRedirectURIs[0]"}, "fragment"},
+		{"signed out with two states", func(a *idp.App, _ *idp.Installation) { a.OAuth.PostLogoutRedirectURIs = []string{"https://app.example/?state=x"} }, []string{"oauth.postLogoutRedirectURIs[0]"}, "state"},
+		{"signed out to an own scheme, web", func(a *idp.App, _ *idp.Installation) { a.OAuth.PostLogoutRedirectURIs = []string{"com.example.app:/bye"} }, []string{"oauth.postLogoutRedirectURIs[0]"}, ""},
+		{"signed out to an own scheme, native", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.Type, a.OAuth.PostLogoutRedirectURIs = "native", []string{"com.example.app:/bye", "http://127.0.0.1:8080/bye"}
+		}, nil, ""},
+		{"signed out twice to the same", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.PostLogoutRedirectURIs = []string{"https://app.example/", "https://app.example/"}
+		}, []string{"oauth.postLogoutRedirectURIs[1]"}, ""},
+		{"signed out to too many", func(a *idp.App, _ *idp.Installation) { a.OAuth.PostLogoutRedirectURIs = make([]string, 51) }, []string{"oauth.postLogoutRedirectURIs"}, ""},
 		{"redirect URI twice", func(a *idp.App, _ *idp.Installation) { a.OAuth.RedirectURIs[1] = a.OAuth.RedirectURIs[0] }, []string{"oauth.redirectURIs[1]"}, ""},
 		{"code flow to nowhere", func(a *idp.App, _ *idp.Installation) { a.OAuth.RedirectURIs = nil }, []string{"oauth.redirectURIs"}, ""},
 		{"service to nowhere", func(a *idp.App, _ *idp.Installation) {

@@ -51,17 +51,8 @@ func (tx *Tx) KeepAdmins() error {
 		if _, err := tx.Exec(`UPDATE org SET epoch = epoch WHERE id = $1`, org); err != nil {
 			return err
 		}
-		found := false
-		// No index: administrators are few and old, and this is rare.
-		err := tx.Each(func(r Row) error {
-			u, err := scanUser(r)
-			if err == nil && u.Admin() {
-				found = true
-				return errEnough
-			}
-			return err
-		}, `SELECT `+userColumns+` FROM usr u WHERE u.org = $1 AND u.active AND NOT u.service AND u.doc LIKE '%"roles":%' ORDER BY u.id`, org)
-		if err != nil && !errors.Is(err, errEnough) {
+		found, err := hasAdmin(tx, org)
+		if err != nil {
 			return err
 		}
 		if !found {
@@ -69,4 +60,20 @@ func (tx *Tx) KeepAdmins() error {
 		}
 	}
 	return nil
+}
+
+// hasAdmin tells if an org has an active administrator. No index: they are few and old, and this is rarely asked.
+func hasAdmin(r Reader, org string) (found bool, err error) {
+	err = r.Each(func(row Row) error {
+		u, err := scanUser(row)
+		if err == nil && u.Admin() {
+			found = true
+			return errEnough
+		}
+		return err
+	}, `SELECT `+userColumns+` FROM usr u WHERE u.org = $1 AND u.active AND NOT u.service AND u.doc LIKE '%"roles":%' ORDER BY u.id`, org)
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return found, err
 }

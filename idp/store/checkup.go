@@ -161,3 +161,31 @@ func (s *Store) Files() (files []File, free int64, err error) {
 	}
 	return files, room(filepath.Dir(l.path)), nil
 }
+
+// Children tells how many clients an app has that registered themselves under it.
+func (a Apps) Children(ctx context.Context, org, id string) (n int64, err error) {
+	err = a.s.Read(ctx).QueryRow(`SELECT children FROM app WHERE org = $1 AND id = $2`, org, id).Scan(&n)
+	return n, err
+}
+
+// Census tells if an org has people, and if one of them is an active administrator.
+func (p People) Census(ctx context.Context, org string) (people, admin bool, err error) {
+	var some string
+	err = p.s.Read(ctx).QueryRow(`SELECT id FROM usr WHERE org = $1 AND NOT service LIMIT 1`, org).Scan(&some)
+	if errors.Is(err, ErrNotFound) {
+		return false, false, nil
+	}
+	if err == nil {
+		admin, err = hasAdmin(p.s.Read(ctx), org)
+	}
+	return true, admin, err
+}
+
+// LastEvent tells when the newest event was; the zero time if there is none.
+func (s *Store) LastEvent(ctx context.Context) (at time.Time, err error) {
+	err = s.Read(ctx).QueryRow(`SELECT at FROM event ORDER BY id DESC LIMIT 1`).Scan(&at)
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return at, err
+}

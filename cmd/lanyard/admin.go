@@ -35,40 +35,37 @@ type sessionListCmd struct {
 func (sessionListCmd) Help() string { return "Example:\n\n    lanyard session list --user ana" }
 
 func (c sessionListCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	var all []*idp.Session
-	if c.User != "" {
-		u, err := h.user(c.User)
-		if err != nil {
+	return c.with(g, func(h *house) (err error) {
+		var all []*idp.Session
+		if c.User != "" {
+			u, err := h.user(c.User)
+			if err != nil {
+				return err
+			}
+			if all, err = h.st.SignIn().Sessions(h.ctx, h.org.ID, u.ID); err != nil {
+				return err
+			}
+		} else if all, err = h.st.SignIn().AllSessions(h.ctx, h.org.ID, "", 1000); err != nil {
 			return err
 		}
-		if all, err = h.st.SignIn().Sessions(h.ctx, h.org.ID, u.ID); err != nil {
-			return err
+		views := []sessionView{}
+		for _, s := range all {
+			if h.st.Now().Sub(s.Seen) > h.org.Idle() {
+				continue
+			}
+			name, err := h.userName(s.User)
+			if err != nil {
+				return err
+			}
+			views = append(views, sessionView{s.ID, name, s.Started, s.Seen, s.Expires, s.IP, s.Agent})
 		}
-	} else if all, err = h.st.SignIn().AllSessions(h.ctx, h.org.ID, "", 1000); err != nil {
-		return err
-	}
-	views := []sessionView{}
-	for _, s := range all {
-		if h.st.Now().Sub(s.Seen) > h.org.Idle() {
-			continue
-		}
-		name, err := h.userName(s.User)
-		if err != nil {
-			return err
-		}
-		views = append(views, sessionView{s.ID, name, s.Started, s.Seen, s.Expires, s.IP, s.Agent})
-	}
-	return c.print(g.out, views, func(w io.Writer) {
-		var rows [][]string
-		for _, v := range views {
-			rows = append(rows, []string{v.ID, v.User, when(v.Started), when(v.LastUsed), v.IP})
-		}
-		columns(w, []string{"ID", "USER", "SINCE", "LAST USED", "FROM"}, rows, "Nobody is signed in.")
+		return c.print(g.out, views, func(w io.Writer) {
+			var rows [][]string
+			for _, v := range views {
+				rows = append(rows, []string{v.ID, v.User, when(v.Started), when(v.LastUsed), v.IP})
+			}
+			columns(w, []string{"ID", "USER", "SINCE", "LAST USED", "FROM"}, rows, "Nobody is signed in.")
+		})
 	})
 }
 
@@ -112,34 +109,31 @@ func (c sessionRevokeCmd) Run(g *globals) error {
 	if (c.User == "") == (c.ID == "") {
 		return usagef("say which: --user NAME, or the ID of one session")
 	}
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	if c.User != "" {
-		u, err := h.user(c.User)
+	return c.with(g, func(h *house) error {
+		if c.User != "" {
+			u, err := h.user(c.User)
+			if err != nil {
+				return err
+			}
+			if err := h.st.SignIn().EndOthers(h.ctx, h.org.ID, u.ID, ""); err != nil {
+				return err
+			}
+			fmt.Fprintf(g.out, "%s is signed out everywhere\n", u.Username)
+			return nil
+		}
+		s, _, _, err := h.st.SignIn().Session(h.ctx, h.org.ID, c.ID)
+		if errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("there is no session %q", c.ID)
+		}
 		if err != nil {
 			return err
 		}
-		if err := h.st.SignIn().EndOthers(h.ctx, h.org.ID, u.ID, ""); err != nil {
+		if err := h.st.SignIn().End(h.ctx, h.org.ID, s.ID, s.User, ""); err != nil {
 			return err
 		}
-		fmt.Fprintf(g.out, "%s is signed out everywhere\n", u.Username)
+		fmt.Fprintln(g.out, "the session is ended")
 		return nil
-	}
-	s, _, _, err := h.st.SignIn().Session(h.ctx, h.org.ID, c.ID)
-	if errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("there is no session %q", c.ID)
-	}
-	if err != nil {
-		return err
-	}
-	if err := h.st.SignIn().End(h.ctx, h.org.ID, s.ID, s.User, ""); err != nil {
-		return err
-	}
-	fmt.Fprintln(g.out, "the session is ended")
-	return nil
+	})
 }
 
 type grantCmd struct {
@@ -190,37 +184,34 @@ func (grantListCmd) Help() string {
 }
 
 func (c grantListCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	f := store.GrantFilter{Limit: 1000}
-	if f.App, f.User, err = c.ids(h); err != nil {
-		return err
-	}
-	all, err := h.st.Apps().Grants(h.ctx, h.org.ID, f)
-	if err != nil {
-		return err
-	}
-	views := []grantView{}
-	for _, x := range all {
-		app, err := h.appName(x.App)
+	return c.with(g, func(h *house) (err error) {
+		f := store.GrantFilter{Limit: 1000}
+		if f.App, f.User, err = c.ids(h); err != nil {
+			return err
+		}
+		all, err := h.st.Apps().Grants(h.ctx, h.org.ID, f)
 		if err != nil {
 			return err
 		}
-		user := x.User
-		if u, ok := x.Holder.(*idp.User); ok {
-			user = u.Username
+		views := []grantView{}
+		for _, x := range all {
+			app, err := h.appName(x.App)
+			if err != nil {
+				return err
+			}
+			user := x.User
+			if u, ok := x.Holder.(*idp.User); ok {
+				user = u.Username
+			}
+			views = append(views, grantView{x.ID, app, user, x.Scopes, x.Created, x.LastUsed})
 		}
-		views = append(views, grantView{x.ID, app, user, x.Scopes, x.Created, x.LastUsed})
-	}
-	return c.print(g.out, views, func(w io.Writer) {
-		var rows [][]string
-		for _, v := range views {
-			rows = append(rows, []string{v.ID, v.App, v.User, strings.Join(v.Scopes, " "), when(v.Created), when(v.LastUsed)})
-		}
-		columns(w, []string{"ID", "APP", "USER", "SCOPES", "SINCE", "LAST USED"}, rows, "No app acts for anybody.")
+		return c.print(g.out, views, func(w io.Writer) {
+			var rows [][]string
+			for _, v := range views {
+				rows = append(rows, []string{v.ID, v.App, v.User, strings.Join(v.Scopes, " "), when(v.Created), when(v.LastUsed)})
+			}
+			columns(w, []string{"ID", "APP", "USER", "SCOPES", "SINCE", "LAST USED"}, rows, "No app acts for anybody.")
+		})
 	})
 }
 
@@ -242,34 +233,31 @@ func (c grantRevokeCmd) Run(g *globals) error {
 	case c.ID == "" && c.App == "" && c.User == "" && !c.All:
 		return usagef("say which: the ID of one grant, --app, --user, both, or --all")
 	}
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	var app, user string
-	if app, user, err = c.ids(h); err != nil {
-		return err
-	}
-	if c.ID == "" {
-		if err := h.st.Apps().RevokeGrants(h.ctx, h.org.ID, app, user); err != nil {
+	return c.with(g, func(h *house) (err error) {
+		var app, user string
+		if app, user, err = c.ids(h); err != nil {
 			return err
 		}
-		fmt.Fprintln(g.out, "revoked")
-		return nil
-	}
-	all, err := h.st.Apps().Grants(h.ctx, h.org.ID, store.GrantFilter{Limit: 100_000})
-	if err != nil {
-		return err
-	}
-	for _, x := range all {
-		if x.ID == c.ID {
-			if err := h.st.Apps().RevokeGrant(h.ctx, h.org.ID, x.User, x.ID); err != nil {
+		if c.ID == "" {
+			if err := h.st.Apps().RevokeGrants(h.ctx, h.org.ID, app, user); err != nil {
 				return err
 			}
 			fmt.Fprintln(g.out, "revoked")
 			return nil
 		}
-	}
-	return fmt.Errorf("there is no grant %q", c.ID)
+		all, err := h.st.Apps().Grants(h.ctx, h.org.ID, store.GrantFilter{Limit: 100_000})
+		if err != nil {
+			return err
+		}
+		for _, x := range all {
+			if x.ID == c.ID {
+				if err := h.st.Apps().RevokeGrant(h.ctx, h.org.ID, x.User, x.ID); err != nil {
+					return err
+				}
+				fmt.Fprintln(g.out, "revoked")
+				return nil
+			}
+		}
+		return fmt.Errorf("there is no grant %q", c.ID)
+	})
 }

@@ -132,51 +132,48 @@ func (appListCmd) Help() string {
 }
 
 func (c appListCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	f := store.AppFilter{Limit: 1000}
-	if c.Parent != "" {
-		parent, err := h.app(c.Parent)
-		if err != nil {
-			return err
-		}
-		f.Parent = parent.App.ID
-	}
-	views := []appView{}
-	for {
-		page, err := h.st.Apps().List(h.ctx, h.org.ID, f)
-		if err != nil {
-			return err
-		}
-		for _, a := range page {
-			v, err := h.viewApp(a)
+	return c.with(g, func(h *house) error {
+		f := store.AppFilter{Limit: 1000}
+		if c.Parent != "" {
+			parent, err := h.app(c.Parent)
 			if err != nil {
 				return err
 			}
-			views, f.After = append(views, v), a.App.ID
+			f.Parent = parent.App.ID
 		}
-		if len(page) < f.Limit {
-			break
-		}
-	}
-	return c.print(g.out, views, func(w io.Writer) {
-		var rows [][]string
-		for _, v := range views {
-			state := v.Permitted
-			if v.Blocked {
-				state = "BLOCKED"
+		views := []appView{}
+		for {
+			page, err := h.st.Apps().List(h.ctx, h.org.ID, f)
+			if err != nil {
+				return err
 			}
-			last := "never"
-			if v.LastUsed != nil {
-				last = when(*v.LastUsed)
+			for _, a := range page {
+				v, err := h.viewApp(a)
+				if err != nil {
+					return err
+				}
+				views, f.After = append(views, v), a.App.ID
 			}
-			rows = append(rows, []string{v.APIName, v.Name, strings.Join(v.Protocols, "+"), v.Parent, state, last})
+			if len(page) < f.Limit {
+				break
+			}
 		}
-		columns(w, []string{"API NAME", "NAME", "SPEAKS", "PARENT", "OPEN TO", "LAST USED"}, rows,
-			"There are no apps yet. Connect one with: lanyard app create \"Your Benefits\" --metadata benefits-sp.xml --permit everyone")
+		return c.print(g.out, views, func(w io.Writer) {
+			var rows [][]string
+			for _, v := range views {
+				state := v.Permitted
+				if v.Blocked {
+					state = "BLOCKED"
+				}
+				last := "never"
+				if v.LastUsed != nil {
+					last = when(*v.LastUsed)
+				}
+				rows = append(rows, []string{v.APIName, v.Name, strings.Join(v.Protocols, "+"), v.Parent, state, last})
+			}
+			columns(w, []string{"API NAME", "NAME", "SPEAKS", "PARENT", "OPEN TO", "LAST USED"}, rows,
+				"There are no apps yet. Connect one with: lanyard app create \"Your Benefits\" --metadata benefits-sp.xml --permit everyone")
+		})
 	})
 }
 
@@ -189,31 +186,24 @@ type appShowCmd struct {
 func (appShowCmd) Help() string { return "Example:\n\n    lanyard app show Your_Benefits" }
 
 func (c appShowCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	a, err := h.app(c.App)
-	if err != nil {
-		return err
-	}
-	if a, err = h.st.Apps().Present(h.ctx, h.org.ID, a.App.ID); err != nil {
-		return err
-	}
-	v, err := h.viewApp(a)
-	if err != nil {
-		return err
-	}
-	return c.print(g.out, v, func(w io.Writer) {
-		last := "never"
-		if v.LastUsed != nil {
-			last = when(*v.LastUsed)
+	return c.withApp(g, c.App, func(h *house, a *idp.Connected) (err error) {
+		if a, err = h.st.Apps().Present(h.ctx, h.org.ID, a.App.ID); err != nil {
+			return err
 		}
-		facts(w, "Name", v.Name, "API name", v.APIName, "ID", v.ID, "Parent", v.Parent, "Speaks", strings.Join(v.Protocols, ", "),
-			"Entity ID", v.EntityID, "ACS", strings.Join(v.ACS, ", "), "Client ID", v.ClientID, "Client authentication", v.Method, "Client keys", v.Keys, "Redirect URIs", strings.Join(v.Redirects, ", "),
-			"Scopes", strings.Join(v.Scopes, " "), "Open to", v.Permitted, "Blocked", yes(v.Blocked), "Start URL", v.StartURL, "Contact", v.Contact,
-			"Created", when(v.Created), "Last used", last)
+		v, err := h.viewApp(a)
+		if err != nil {
+			return err
+		}
+		return c.print(g.out, v, func(w io.Writer) {
+			last := "never"
+			if v.LastUsed != nil {
+				last = when(*v.LastUsed)
+			}
+			facts(w, "Name", v.Name, "API name", v.APIName, "ID", v.ID, "Parent", v.Parent, "Speaks", strings.Join(v.Protocols, ", "),
+				"Entity ID", v.EntityID, "ACS", strings.Join(v.ACS, ", "), "Client ID", v.ClientID, "Client authentication", v.Method, "Client keys", v.Keys, "Redirect URIs", strings.Join(v.Redirects, ", "),
+				"Scopes", strings.Join(v.Scopes, " "), "Open to", v.Permitted, "Blocked", yes(v.Blocked), "Start URL", v.StartURL, "Contact", v.Contact,
+				"Created", when(v.Created), "Last used", last)
+		})
 	})
 }
 
@@ -229,28 +219,21 @@ func (appSecretCmd) Help() string {
 }
 
 func (c appSecretCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	a, err := h.app(c.App)
-	if err != nil {
-		return err
-	}
-	var secret string
-	if c.Renew {
-		secret, err = h.apps.SetSecret(h.ctx, &a.App, "")
-	} else {
-		secret, err = h.apps.Secret(h.ctx, &a.App)
-	}
-	if errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("%s has no client secret", a.App.Name)
-	}
-	if err != nil {
-		return err
-	}
-	return c.print(g.out, map[string]string{"secret": secret}, func(w io.Writer) { fmt.Fprintln(w, secret) })
+	return c.withApp(g, c.App, func(h *house, a *idp.Connected) (err error) {
+		var secret string
+		if c.Renew {
+			secret, err = h.apps.SetSecret(h.ctx, &a.App, "")
+		} else {
+			secret, err = h.apps.Secret(h.ctx, &a.App)
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("%s has no client secret", a.App.Name)
+		}
+		if err != nil {
+			return err
+		}
+		return c.print(g.out, map[string]string{"secret": secret}, func(w io.Writer) { fmt.Fprintln(w, secret) })
+	})
 }
 
 type appBlockCmd struct {
@@ -274,25 +257,18 @@ func (appUnblockCmd) Help() string {
 func (c appUnblockCmd) Run(g *globals) error { return c.setBlocked(g, c.App, false) }
 
 func (f storeFlags) setBlocked(g *globals, name string, blocked bool) error {
-	h, err := f.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	a, err := h.app(name)
-	if err != nil {
-		return err
-	}
-	was, err := h.apps.SetBlocked(h.ctx, &a.App, blocked)
-	if err != nil {
-		return err
-	}
-	word := map[bool]string{true: "blocked", false: "not blocked"}[blocked]
-	if !was {
-		word += " already"
-	}
-	fmt.Fprintf(g.out, "%s is %s\n", a.App.APIName, word)
-	return nil
+	return f.withApp(g, name, func(h *house, a *idp.Connected) error {
+		was, err := h.apps.SetBlocked(h.ctx, &a.App, blocked)
+		if err != nil {
+			return err
+		}
+		word := map[bool]string{true: "blocked", false: "not blocked"}[blocked]
+		if !was {
+			word += " already"
+		}
+		fmt.Fprintf(g.out, "%s is %s\n", a.App.APIName, word)
+		return nil
+	})
 }
 
 type appDeleteCmd struct {
@@ -304,23 +280,14 @@ type appDeleteCmd struct {
 func (appDeleteCmd) Help() string { return "Example:\n\n    lanyard app delete Old_Wiki --yes" }
 
 func (c appDeleteCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	a, err := h.app(c.App)
-	if err != nil {
-		return err
-	}
-	if !c.Yes {
-		if ok, err := ask(g, fmt.Sprintf("Delete %s (%s) with its children? All they were given ends.", a.App.APIName, a.App.Name)); err != nil || !ok {
-			return errors.Join(errors.New("nothing was changed"), err)
+	return c.withApp(g, c.App, func(h *house, a *idp.Connected) error {
+		if err := sure(g, c.Yes, fmt.Sprintf("Delete %s (%s) with its children? All they were given ends.", a.App.APIName, a.App.Name)); err != nil {
+			return err
 		}
-	}
-	if err := h.st.Write(h.ctx, func(tx *store.Tx) error { return h.apps.Delete(h.ctx, tx, &a.App) }); err != nil {
-		return err
-	}
-	fmt.Fprintf(g.out, "%s is deleted\n", a.App.APIName)
-	return nil
+		if err := h.st.Write(h.ctx, func(tx *store.Tx) error { return h.apps.Delete(h.ctx, tx, &a.App) }); err != nil {
+			return err
+		}
+		fmt.Fprintf(g.out, "%s is deleted\n", a.App.APIName)
+		return nil
+	})
 }

@@ -46,41 +46,38 @@ func (c appCreateCmd) Run(g *globals) error {
 	if c.Metadata != "" && c.ACS != "" {
 		return usagef("--metadata says which ACS there are; leave out --acs")
 	}
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	p := &apps.Put{App: &idp.App{Org: h.org.ID, Name: c.Name, StartURL: c.StartURL, ContactEmail: c.Contact}}
-	var remarks []saml.Remark
-	if c.OIDC {
-		o := apps.NewClient(c.Type)
-		o.RedirectURIs, o.Scopes, o.AuthorizationCode = c.RedirectURI, c.Scope, true
-		for _, s := range c.Scope {
-			o.Refresh = o.Refresh || s == "refresh_token" || s == "offline_access"
+	return c.with(g, func(h *house) (err error) {
+		p := &apps.Put{App: &idp.App{Org: h.org.ID, Name: c.Name, StartURL: c.StartURL, ContactEmail: c.Contact}}
+		var remarks []saml.Remark
+		if c.OIDC {
+			o := apps.NewClient(c.Type)
+			o.RedirectURIs, o.Scopes, o.AuthorizationCode = c.RedirectURI, c.Scope, true
+			for _, s := range c.Scope {
+				o.Refresh = o.Refresh || s == "refresh_token" || s == "offline_access"
+			}
+			p.App.OAuth = o
+		} else if remarks, err = c.saml(g, h, p); err != nil {
+			return err
 		}
-		p.App.OAuth = o
-	} else if remarks, err = c.saml(g, h, p); err != nil {
-		return err
-	}
-	if p.Policy, err = h.apps.Permit(h.ctx, h.org.ID, c.Permit); err != nil {
-		var faults apps.Faults
-		if errors.As(err, &faults) {
-			return fmt.Errorf("--permit: %s", faults[0].Text)
+		if p.Policy, err = h.apps.Permit(h.ctx, h.org.ID, c.Permit); err != nil {
+			var faults apps.Faults
+			if errors.As(err, &faults) {
+				return fmt.Errorf("--permit: %s", faults[0].Text)
+			}
+			return err
 		}
-		return err
-	}
-	if err := h.apps.Create(h.ctx, p); err != nil {
-		return err
-	}
-	for _, r := range remarks {
-		fmt.Fprintf(g.err, "remark: %s %s\n", r.Text, r.Fix)
-	}
-	a, err := h.st.Apps().Connected(h.ctx, h.org.ID, p.App.ID)
-	if err != nil {
-		return err
-	}
-	return c.connect(g, h, a, nil)
+		if err := h.apps.Create(h.ctx, p); err != nil {
+			return err
+		}
+		for _, r := range remarks {
+			fmt.Fprintf(g.err, "remark: %s %s\n", r.Text, r.Fix)
+		}
+		a, err := h.st.Apps().Connected(h.ctx, h.org.ID, p.App.ID)
+		if err != nil {
+			return err
+		}
+		return c.connect(g, h, a, nil)
+	})
 }
 
 func (c appCreateCmd) saml(g *globals, h *house, p *apps.Put) ([]saml.Remark, error) {
@@ -141,22 +138,15 @@ func (appConnectCmd) Help() string {
 }
 
 func (c appConnectCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	a, err := h.app(c.App)
-	if err != nil {
-		return err
-	}
-	var u *idp.User
-	if c.User != "" {
-		if u, err = h.user(c.User); err != nil {
-			return err
+	return c.withApp(g, c.App, func(h *house, a *idp.Connected) (err error) {
+		var u *idp.User
+		if c.User != "" {
+			if u, err = h.user(c.User); err != nil {
+				return err
+			}
 		}
-	}
-	return c.connect(g, h, a, u)
+		return c.connect(g, h, a, u)
+	})
 }
 
 // connect prints what the other side asks for. Without a user named, any will do for a sample.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/lanyard-sso/lanyard/idp/api"
+	"github.com/lanyard-sso/lanyard/idp/store"
 )
 
 type applyCmd struct {
@@ -45,25 +46,25 @@ func (c applyCmd) Run(g *globals) error {
 	if len(docs) == 0 {
 		return errors.New("there is nothing declared in what was given")
 	}
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	plan, err := h.declarer().Apply(h.ctx, h.org, docs, api.Options{
-		DryRun: c.DryRun, Set: c.Set, Prune: c.Prune, PruneUsers: c.PruneUsers,
-		Confirm: func(p *api.Plan) (bool, error) {
-			if c.Yes {
-				return true, nil
-			}
-			fmt.Fprint(g.err, p.String())
-			return ask(g, fmt.Sprintf("Delete %d and do the rest?", p.Delete))
-		},
+	return c.with(g, func(h *house) error {
+		plan, err := h.declarer().Apply(h.ctx, h.org, docs, api.Options{
+			DryRun: c.DryRun, Set: c.Set, Prune: c.Prune, PruneUsers: c.PruneUsers,
+			Confirm: func(p *api.Plan) (bool, error) {
+				if c.Yes {
+					return true, nil
+				}
+				fmt.Fprint(g.err, p.String())
+				return ask(g, fmt.Sprintf("Delete %d and do the rest?", p.Delete))
+			},
+		})
+		if errors.Is(err, store.ErrLastAdmin) {
+			return fmt.Errorf("%w; declare another, or make one first: lanyard user grant-admin NAME", err)
+		}
+		if err != nil {
+			return fail(g, err)
+		}
+		return c.print(g.out, plan, func(w io.Writer) { fmt.Fprint(w, plan.String()) })
 	})
-	if err != nil {
-		return fail(g, err)
-	}
-	return c.print(g.out, plan, func(w io.Writer) { fmt.Fprint(w, plan.String()) })
 }
 
 // fail prints every fault on a line of its own.
@@ -159,30 +160,27 @@ Examples:
 }
 
 func (c exportCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	docs, err := api.Export(h.ctx, h.st, h.org, c.One)
-	if err != nil {
-		return err
-	}
-	if c.Output == "json" {
-		all := []any{}
-		for _, d := range docs {
-			v, err := api.JSON(d)
-			if err != nil {
-				return err
-			}
-			all = append(all, v)
+	return c.with(g, func(h *house) error {
+		docs, err := api.Export(h.ctx, h.st, h.org, c.One)
+		if err != nil {
+			return err
 		}
-		return output{"json"}.print(g.out, map[string]any{"items": all}, nil)
-	}
-	b, err := api.YAML(docs)
-	if err != nil {
+		if c.Output == "json" {
+			all := []any{}
+			for _, d := range docs {
+				v, err := api.JSON(d)
+				if err != nil {
+					return err
+				}
+				all = append(all, v)
+			}
+			return output{"json"}.print(g.out, map[string]any{"items": all}, nil)
+		}
+		b, err := api.YAML(docs)
+		if err != nil {
+			return err
+		}
+		_, err = g.out.Write(b)
 		return err
-	}
-	_, err = g.out.Write(b)
-	return err
+	})
 }

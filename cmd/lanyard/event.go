@@ -42,35 +42,32 @@ func (c eventListCmd) Run(g *globals) error {
 	if c.Limit < 1 {
 		return usagef("--limit must be 1 or more")
 	}
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	f := store.EventFilter{Code: c.Code, Reference: strings.ToUpper(c.Ref), Limit: c.Limit}
-	if c.Since > 0 {
-		f.Since = h.st.Now().Add(-time.Duration(c.Since))
-	}
-	if f.App, f.User, err = (grantFlags{c.App, c.User}).ids(h); err != nil {
-		return err
-	}
-	all, err := h.st.Events().List(h.ctx, h.org.ID, f)
-	if err != nil {
-		return err
-	}
-	if all == nil {
-		all = []idp.Event{}
-	}
-	for i, e := range all { // the name is what a reader knows; where the user is gone, the id stays
-		if all[i].User, err = h.userName(e.User); err != nil {
+	return c.with(g, func(h *house) (err error) {
+		f := store.EventFilter{Code: c.Code, Reference: strings.ToUpper(c.Ref), Limit: c.Limit}
+		if c.Since > 0 {
+			f.Since = h.st.Now().Add(-time.Duration(c.Since))
+		}
+		if f.App, f.User, err = (grantFlags{c.App, c.User}).ids(h); err != nil {
 			return err
 		}
-	}
-	return c.print(g.out, all, func(w io.Writer) {
-		var rows [][]string
-		for _, e := range all {
-			rows = append(rows, []string{when(e.Time), e.Code, e.User, e.App, e.IP, e.Outcome, e.Reference, e.Actor, e.Reason})
+		all, err := h.st.Events().List(h.ctx, h.org.ID, f)
+		if err != nil {
+			return err
 		}
-		columns(w, []string{"TIME", "CODE", "USER", "APP", "FROM", "OUTCOME", "REFERENCE", "ACTOR", "REASON"}, rows, "No such events.")
+		if all == nil {
+			all = []idp.Event{}
+		}
+		for i, e := range all { // the name is what a reader knows; where the user is gone, the id stays
+			if all[i].User, err = h.userName(e.User); err != nil {
+				return err
+			}
+		}
+		return c.print(g.out, all, func(w io.Writer) {
+			var rows [][]string
+			for _, e := range all {
+				rows = append(rows, []string{when(e.Time), e.Code, e.User, e.App, e.IP, e.Outcome, e.Reference, e.Actor, e.Reason})
+			}
+			columns(w, []string{"TIME", "CODE", "USER", "APP", "FROM", "OUTCOME", "REFERENCE", "ACTOR", "REASON"}, rows, "No such events.")
+		})
 	})
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"net/netip"
+
+	"github.com/lanyard-sso/lanyard/idp"
 )
 
 type explainCmd struct {
@@ -25,24 +27,17 @@ func (c explainCmd) Run(g *globals) error {
 			return usagef("--ip %q is no IP address", c.IP)
 		}
 	}
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	u, err := h.user(c.User)
-	if err != nil {
-		return err
-	}
-	a, err := h.app(c.App)
-	if err != nil {
-		return err
-	}
-	e, err := h.apps.Explain(h.ctx, a, u, from)
-	if err != nil {
-		return err
-	}
-	return c.print(g.out, e, func(w io.Writer) {
-		facts(w, "Decision", e.Decision, "Rule", string(e.Rule), "Reason", e.Reason, "App", e.App, "User", e.User)
+	return c.withUser(g, c.User, func(h *house, u *idp.User) error {
+		a, err := h.app(c.App)
+		if err != nil {
+			return err
+		}
+		e, err := h.apps.Explain(h.ctx, a, u, from)
+		if err != nil {
+			return err
+		}
+		return c.print(g.out, e, func(w io.Writer) {
+			facts(w, "Decision", e.Decision, "Rule", string(e.Rule), "Reason", e.Reason, "App", e.App, "User", e.User)
+		})
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/lanyard-sso/lanyard/idp"
 )
 
 type gatewayCmd struct {
@@ -29,20 +31,13 @@ func (gatewayCreateCmd) Help() string {
 }
 
 func (c gatewayCreateCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	a, err := h.app(c.App)
-	if err != nil {
-		return err
-	}
-	token, err := h.apps.NewGatewayToken(h.ctx, &a.App, c.Name)
-	if err != nil {
-		return err
-	}
-	return c.print(g.out, map[string]string{"token": token}, func(w io.Writer) { fmt.Fprintln(w, token) })
+	return c.withApp(g, c.App, func(h *house, a *idp.Connected) error {
+		token, err := h.apps.NewGatewayToken(h.ctx, &a.App, c.Name)
+		if err != nil {
+			return err
+		}
+		return c.print(g.out, map[string]string{"token": token}, func(w io.Writer) { fmt.Fprintln(w, token) })
+	})
 }
 
 type gatewayListCmd struct {
@@ -56,39 +51,32 @@ func (gatewayListCmd) Help() string {
 }
 
 func (c gatewayListCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	a, err := h.app(c.App)
-	if err != nil {
-		return err
-	}
-	tokens, err := h.apps.GatewayTokens(h.ctx, &a.App)
-	if err != nil {
-		return err
-	}
-	type view struct {
-		ID       string     `json:"id"`
-		Name     string     `json:"name"`
-		Created  time.Time  `json:"created"`
-		LastUsed *time.Time `json:"lastUsed"`
-	}
-	views := []view{}
-	for _, t := range tokens {
-		v := view{ID: t.ID, Name: t.Name, Created: t.Created}
-		if !t.LastUsed.IsZero() {
-			v.LastUsed = &t.LastUsed
+	return c.withApp(g, c.App, func(h *house, a *idp.Connected) error {
+		tokens, err := h.apps.GatewayTokens(h.ctx, &a.App)
+		if err != nil {
+			return err
 		}
-		views = append(views, v)
-	}
-	return c.print(g.out, views, func(w io.Writer) {
-		var rows [][]string
+		type view struct {
+			ID       string     `json:"id"`
+			Name     string     `json:"name"`
+			Created  time.Time  `json:"created"`
+			LastUsed *time.Time `json:"lastUsed"`
+		}
+		views := []view{}
 		for _, t := range tokens {
-			rows = append(rows, []string{t.ID, t.Name, when(t.Created), when(t.LastUsed)})
+			v := view{ID: t.ID, Name: t.Name, Created: t.Created}
+			if !t.LastUsed.IsZero() {
+				v.LastUsed = &t.LastUsed
+			}
+			views = append(views, v)
 		}
-		columns(w, []string{"ID", "NAME", "CREATED", "LAST USED"}, rows, "There are no tokens. Make one with: lanyard gateway token create --app "+c.App)
+		return c.print(g.out, views, func(w io.Writer) {
+			var rows [][]string
+			for _, t := range tokens {
+				rows = append(rows, []string{t.ID, t.Name, when(t.Created), when(t.LastUsed)})
+			}
+			columns(w, []string{"ID", "NAME", "CREATED", "LAST USED"}, rows, "There are no tokens. Make one with: lanyard gateway token create --app "+c.App)
+		})
 	})
 }
 
@@ -114,22 +102,15 @@ func (c gatewayRevokeCmd) Run(g *globals) error {
 	if n != 1 {
 		return usagef("say which: --name NAME, the token, or --all")
 	}
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	a, err := h.app(c.App)
-	if err != nil {
-		return err
-	}
-	revoked, err := h.apps.RevokeGatewayTokens(h.ctx, &a.App, c.Name, c.Token, c.All)
-	if err != nil {
-		return err
-	}
-	if revoked == 0 && !c.All {
-		return errors.New("there is no such token")
-	}
-	fmt.Fprintf(g.out, "%d revoked\n", revoked)
-	return nil
+	return c.withApp(g, c.App, func(h *house, a *idp.Connected) error {
+		revoked, err := h.apps.RevokeGatewayTokens(h.ctx, &a.App, c.Name, c.Token, c.All)
+		if err != nil {
+			return err
+		}
+		if revoked == 0 && !c.All {
+			return errors.New("there is no such token")
+		}
+		fmt.Fprintf(g.out, "%d revoked\n", revoked)
+		return nil
+	})
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -46,17 +45,39 @@ type house struct {
 	dir     string
 }
 
-// open opens the house for a command. Close it.
-func (f storeFlags) open(g *globals) (*house, error) {
+// with opens the house for a command, runs f in it, and waits until every node has seen what f changed.
+func (f storeFlags) with(g *globals, do func(h *house) error) error {
 	h, err := f.openWith(g.ctx, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return nil, err
+		return err
 	}
+	defer h.close()
 	if err := h.findOrg(f.URL, ""); err != nil {
-		h.close()
-		return nil, err
+		return err
 	}
-	return h, nil
+	return do(h)
+}
+
+// withUser is with for a command about one user.
+func (f storeFlags) withUser(g *globals, name string, do func(h *house, u *idp.User) error) error {
+	return f.with(g, func(h *house) error {
+		u, err := h.user(name)
+		if err != nil {
+			return err
+		}
+		return do(h, u)
+	})
+}
+
+// withApp is with for a command about one app.
+func (f storeFlags) withApp(g *globals, name string, do func(h *house, a *idp.Connected) error) error {
+	return f.with(g, func(h *house) error {
+		a, err := h.app(name)
+		if err != nil {
+			return err
+		}
+		return do(h, a)
+	})
 }
 
 // cidr is an address or a range of addresses.
@@ -83,25 +104,43 @@ func prefixes(list []cidr) []netip.Prefix {
 	return all
 }
 
-// openWith opens the database and holds it to its master key; the org is not looked for yet.
-func (f storeFlags) openWith(ctx context.Context, log *slog.Logger) (h *house, err error) {
+// dsn names the database.
+func (f storeFlags) dsn() (string, error) {
 	dsn, err := fromFile(f.Database, f.DatabaseFile)
+	switch {
+	case err != nil:
+		return "", err
+	case dsn == "":
+		return "sqlite:" + filepath.Join(f.Data, "lanyard.db"), nil
+	case !strings.HasPrefix(dsn, "sqlite:") && !onPostgres(dsn):
+		return "", errors.New("a database is named sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME")
+	}
+	return dsn, nil
+}
+
+func onPostgres(dsn string) bool {
+	return strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://")
+}
+
+// openWith opens the database and holds it to its master key; the org is not looked for yet.
+func (f storeFlags) openWith(ctx context.Context, log *slog.Logger) (*house, error) {
+	dsn, err := f.dsn()
 	if err != nil {
 		return nil, err
 	}
-	if dsn == "" {
-		dsn = "sqlite:" + filepath.Join(f.Data, "lanyard.db")
+	if err := f.begin(dsn); err != nil {
+		return nil, err
 	}
-	master, err := f.master(dsn)
+	sealer, err := f.sealer(dsn)
 	if err != nil {
 		return nil, err
 	}
-	sealer, err := keys.NewSealer(master)
-	if err != nil {
-		return nil, err
-	}
+	return f.openHouse(ctx, store.Config{DSN: dsn, Dir: f.Data, Sealer: sealer, Log: log})
+}
+
+func (f storeFlags) openHouse(ctx context.Context, c store.Config) (h *house, err error) {
 	ctx = idp.WithCaller(ctx, &idp.Caller{Actor: "cli"})
-	st, err := store.Open(ctx, store.Config{DSN: dsn, Dir: f.Data, Now: now, Sealer: sealer, Log: log})
+	st, err := store.Open(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +155,7 @@ func (f storeFlags) openWith(ctx context.Context, log *slog.Logger) (h *house, e
 		return nil, err
 	}
 	return &house{
-		ctx: ctx, st: st, sealer: sealer, people: people.New(st), apps: &apps.Apps{Store: st, Sample: server.Sample(st)},
+		ctx: ctx, st: st, sealer: c.Sealer, people: people.New(st), apps: &apps.Apps{Store: st, Sample: server.Sample(st)},
 		fetcher: server.NewFetcher(prefixes(f.AllowFetch)), dir: f.Data,
 	}, nil
 }
@@ -258,68 +297,4 @@ func noFile(file string, err error) error {
 		return fmt.Errorf("there is no file %s", file)
 	}
 	return err
-}
-
-// master finds the master key. With SQLite it is made once, beside a new database; where the database is older than the
-// key's absence, nothing is made.
-func (f storeFlags) master(dsn string) ([]byte, error) {
-	text, err := fromFile(os.Getenv("LANYARD_MASTER_KEY"), f.MasterKeyFile) // no flag: a command line can be read by everybody
-	if err != nil {
-		return nil, fmt.Errorf("the master key: %w", err)
-	}
-	if text != "" {
-		return keys.ParseMaster(text)
-	}
-	path, isLite := strings.CutPrefix(dsn, "sqlite:")
-	switch {
-	case isLite:
-	case !strings.HasPrefix(dsn, "postgres://") && !strings.HasPrefix(dsn, "postgresql://"):
-		return nil, errors.New("a database is named sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME")
-	default:
-		return nil, errors.New("with PostgreSQL the master key comes from LANYARD_MASTER_KEY or LANYARD_MASTER_KEY_FILE; make one with: head -c 32 /dev/urandom | base64")
-	}
-	file := filepath.Join(f.Data, "master.key")
-	b, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		if info, err := os.Stat(path); err != nil || info.Size() == 0 {
-			return makeMaster(file)
-		}
-		// Another process at its first start may have made both since.
-		if b, err = os.ReadFile(file); errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s is there, but its master key %s is not; put the key back, or give it in LANYARD_MASTER_KEY. Nothing was changed", path, file)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the master key: %w", err)
-	}
-	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s can be read by others than its owner (mode %04o); run: chmod 600 %s", file, info.Mode().Perm(), file)
-	}
-	return keys.ParseMaster(strings.TrimSpace(string(b)))
-}
-
-// makeMaster makes the key so that of several processes at once all have the same one, whole.
-func makeMaster(file string) ([]byte, error) {
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return nil, fmt.Errorf("the data folder: %w", err)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), "master-*") // mode 0600
-	if err != nil {
-		return nil, fmt.Errorf("the master key: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	if _, err = fmt.Fprintln(tmp, base64.StdEncoding.EncodeToString(keys.NewMaster())); err == nil {
-		err = tmp.Sync()
-	}
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return nil, fmt.Errorf("the master key: %w", err)
-	}
-	if err := os.Link(tmp.Name(), file); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("the master key: %w", err)
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	return keys.ParseMaster(strings.TrimSpace(string(b)))
 }

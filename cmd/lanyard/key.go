@@ -68,12 +68,9 @@ type keyListCmd struct {
 func (keyListCmd) Help() string { return "Example:\n\n    lanyard key list" }
 
 func (c keyListCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	return c.keys(g, h)
+	return c.with(g, func(h *house) error {
+		return c.keys(g, h)
+	})
 }
 
 type keyRotateCmd struct {
@@ -96,25 +93,22 @@ Examples:
 }
 
 func (c keyRotateCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	if c.Use == "saml" && !c.Yes {
-		if ok, err := c.askSAML(g, h); err != nil || !ok {
-			return errors.Join(errors.New("nothing was changed"), err)
+	return c.with(g, func(h *house) (err error) {
+		if c.Use == "saml" && !c.Yes {
+			if ok, err := c.askSAML(g, h); err != nil || !ok {
+				return errors.Join(errors.New("nothing was changed"), err)
+			}
 		}
-	}
-	_, err = h.st.Keys().Rotate(h.ctx, h.org, keys.Use(c.Use), c.Force)
-	var soon *keys.TooSoon
-	if errors.As(err, &soon) {
-		return fmt.Errorf("the next key has not been announced for 24 hours: wait %s more, or say --force if apps may meet a key they have not seen", strings.TrimSuffix(soon.Wait.Round(time.Minute).String(), "0s"))
-	}
-	if err != nil {
-		return err
-	}
-	return c.keys(g, h)
+		_, err = h.st.Keys().Rotate(h.ctx, h.org, keys.Use(c.Use), c.Force)
+		var soon *keys.TooSoon
+		if errors.As(err, &soon) {
+			return fmt.Errorf("the next key has not been announced for 24 hours: wait %s more, or say --force if apps may meet a key they have not seen", strings.TrimSuffix(soon.Wait.Round(time.Minute).String(), "0s"))
+		}
+		if err != nil {
+			return err
+		}
+		return c.keys(g, h)
+	})
 }
 
 // askSAML names the apps that check signatures with the certificate.

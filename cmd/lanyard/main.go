@@ -2,13 +2,15 @@
 // policy an app.
 //
 //	main.go      the commands and their flags; exit codes 0 ok, 1 failed, 2 usage
-//	house.go     opening the database, the master key and the org, the same for every command
+//	house.go     opening the database and the org, the same for every command; master.go: the master key
 //	print.go     table, JSON or YAML
 //	serve.go     serve, and how it leaves; listen.go: where it listens, its TLS certificate
 //	declare.go   apply, export
 //	app.go       app …; create.go: app create, app connect
 //	gateway.go   gateway token …
-//	user.go      user …
+//	user.go      user …; breakglass.go: user signin-link, grant-admin, revoke-admin
+//	backup.go    backup, restore
+//	doctor.go    doctor; its checks are in doctor_*.go
 //	admin.go     session …, grant …; org.go, key.go, event.go, explain.go
 //	metadata.go  metadata lint
 //	demo.go      demo; the sample apps are in demo/
@@ -48,6 +50,9 @@ type cli struct {
 	Gateway  gatewayCmd  `cmd:"" help:"API gateways that register their own clients."`
 	Event    eventCmd    `cmd:"" help:"What happened."`
 	Metadata metadataCmd `cmd:"" help:"SAML metadata of service providers."`
+	Backup   backupCmd   `cmd:"" help:"Write the whole database to a file, while serve runs."`
+	Restore  restoreCmd  `cmd:"" help:"Put a backup back; nothing that was ended since comes back to life."`
+	Doctor   doctorCmd   `cmd:"" help:"Look for what is wrong, and say how to put it right."`
 	Explain  explainCmd  `cmd:"" help:"Say whether a user may use an app, and which rule decides."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }

@@ -20,16 +20,13 @@ type orgListCmd struct {
 func (orgListCmd) Help() string { return "Example:\n\n    lanyard org list" }
 
 func (c orgListCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	return c.print(g.out, []*idp.Org{h.org}, func(w io.Writer) {
-		facts(w, "Name", h.org.Name, "ID", h.org.ID, "Address", h.org.URL, "Issuer", h.org.Issuer, "Entity ID", h.org.EntityID)
-		if h.org.URL == "" {
-			fmt.Fprintln(w, "The address is written down at the first start of `lanyard serve`.")
-		}
+	return c.with(g, func(h *house) error {
+		return c.print(g.out, []*idp.Org{h.org}, func(w io.Writer) {
+			facts(w, "Name", h.org.Name, "ID", h.org.ID, "Address", h.org.URL, "Issuer", h.org.Issuer, "Entity ID", h.org.EntityID)
+			if h.org.URL == "" {
+				fmt.Fprintln(w, "The address is written down at the first start of `lanyard serve`.")
+			}
+		})
 	})
 }
 
@@ -53,22 +50,19 @@ func (c orgMoveCmd) Run(g *globals) error {
 		return usage{err}
 	}
 	c.URL = "" // where LANYARD_URL says the new address already
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	from := h.org.URL
-	if from == "" { // its names are written with its first address
-		if err := h.findOrg(to, ""); err != nil {
+	return c.with(g, func(h *house) error {
+		from := h.org.URL
+		if from == "" { // its names are written with its first address
+			if err := h.findOrg(to, ""); err != nil {
+				return err
+			}
+			fmt.Fprintf(g.out, "the org is at %s (issuer %s)\n", to, h.org.Issuer)
+			return nil
+		}
+		if err := h.st.Orgs().MoveOrg(h.ctx, h.org.ID, to); err != nil {
 			return err
 		}
-		fmt.Fprintf(g.out, "the org is at %s (issuer %s)\n", to, h.org.Issuer)
+		fmt.Fprintf(g.out, "%s → %s (issuer stays %s)\n", from, to, h.org.Issuer)
 		return nil
-	}
-	if err := h.st.Orgs().MoveOrg(h.ctx, h.org.ID, to); err != nil {
-		return err
-	}
-	fmt.Fprintf(g.out, "%s → %s (issuer stays %s)\n", from, to, h.org.Issuer)
-	return nil
+	})
 }

@@ -118,6 +118,31 @@ func when(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
+// short writes a duration without the parts that are nothing.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// size writes a number of bytes as people read it.
+func size(n int64) string {
+	switch f := float64(n); {
+	case n >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", f/(1<<30))
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", f/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.0f KiB", f/(1<<10))
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
 func yes(b bool) string {
 	if b {
 		return "yes"

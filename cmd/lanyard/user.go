@@ -15,13 +15,15 @@ import (
 )
 
 type userCmd struct {
-	List       userListCmd       `cmd:"" help:"List users."`
-	Show       userShowCmd       `cmd:"" help:"Show one user."`
-	Create     userCreateCmd     `cmd:"" help:"Make a user."`
-	Activate   userActivateCmd   `cmd:"" help:"Let a user in again."`
-	Deactivate userDeactivateCmd `cmd:"" help:"Shut a user out: sessions and grants end at once."`
-	Delete     userDeleteCmd     `cmd:"" help:"Delete a user for good."`
-	GrantAdmin userGrantAdminCmd `cmd:"" help:"Make a user an administrator."`
+	List        userListCmd        `cmd:"" help:"List users."`
+	Show        userShowCmd        `cmd:"" help:"Show one user."`
+	Create      userCreateCmd      `cmd:"" help:"Make a user."`
+	Activate    userActivateCmd    `cmd:"" help:"Let a user in again."`
+	Deactivate  userDeactivateCmd  `cmd:"" help:"Shut a user out: sessions and grants end at once."`
+	Delete      userDeleteCmd      `cmd:"" help:"Delete a user for good."`
+	SigninLink  userSigninLinkCmd  `cmd:"" help:"Print a link by which a user signs in once, without a password."`
+	GrantAdmin  userGrantAdminCmd  `cmd:"" help:"Make a user an administrator."`
+	RevokeAdmin userRevokeAdminCmd `cmd:"" help:"Make a user no more an administrator."`
 }
 
 // userView is a user as commands print one.
@@ -75,43 +77,40 @@ func (userListCmd) Help() string {
 }
 
 func (c userListCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	f := store.UserFilter{Limit: 1000}
-	if c.Group != "" {
-		ids, err := h.named(idp.KindGroup, "group", []string{c.Group})
-		if err != nil {
-			return err
-		}
-		f.Kind, f.Ref = idp.KindGroup, ids[0]
-	}
-	views := []userView{}
-	for {
-		page, err := h.st.People().List(h.ctx, h.org.ID, f)
-		if err != nil {
-			return err
-		}
-		for _, u := range page {
-			v, err := h.viewUser(u)
+	return c.with(g, func(h *house) error {
+		f := store.UserFilter{Limit: 1000}
+		if c.Group != "" {
+			ids, err := h.named(idp.KindGroup, "group", []string{c.Group})
 			if err != nil {
 				return err
 			}
-			views = append(views, v)
-			f.After = u.ID
+			f.Kind, f.Ref = idp.KindGroup, ids[0]
 		}
-		if len(page) < f.Limit {
-			break
+		views := []userView{}
+		for {
+			page, err := h.st.People().List(h.ctx, h.org.ID, f)
+			if err != nil {
+				return err
+			}
+			for _, u := range page {
+				v, err := h.viewUser(u)
+				if err != nil {
+					return err
+				}
+				views = append(views, v)
+				f.After = u.ID
+			}
+			if len(page) < f.Limit {
+				break
+			}
 		}
-	}
-	return c.print(g.out, views, func(w io.Writer) {
-		var rows [][]string
-		for _, v := range views {
-			rows = append(rows, []string{v.Username, v.Email, v.Name, yes(v.Active), strings.Join(v.Groups, ", ")})
-		}
-		columns(w, []string{"USERNAME", "EMAIL", "NAME", "ACTIVE", "GROUPS"}, rows, "There are no users yet. Make one with: lanyard user create ana --email ana@example.com")
+		return c.print(g.out, views, func(w io.Writer) {
+			var rows [][]string
+			for _, v := range views {
+				rows = append(rows, []string{v.Username, v.Email, v.Name, yes(v.Active), strings.Join(v.Groups, ", ")})
+			}
+			columns(w, []string{"USERNAME", "EMAIL", "NAME", "ACTIVE", "GROUPS"}, rows, "There are no users yet. Make one with: lanyard user create ana --email ana@example.com")
+		})
 	})
 }
 
@@ -124,16 +123,9 @@ type userShowCmd struct {
 func (userShowCmd) Help() string { return "Example:\n\n    lanyard user show ana@example.com" }
 
 func (c userShowCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	u, err := h.user(c.User)
-	if err != nil {
-		return err
-	}
-	return c.show(g, h, u)
+	return c.withUser(g, c.User, func(h *house, u *idp.User) error {
+		return c.show(g, h, u)
+	})
 }
 
 func (o output) show(g *globals, h *house, u *idp.User) error {
@@ -171,37 +163,34 @@ func (userCreateCmd) Help() string {
 }
 
 func (c userCreateCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	u := &idp.User{Org: h.org.ID, Username: c.Username, Email: c.Email, GivenName: c.GivenName, FamilyName: c.FamilyName,
-		Active: true, EmailVerified: true, Service: c.Service}
-	if c.Admin {
-		u.Roles = []string{"admin"}
-	}
-	if u.Groups, err = h.named(idp.KindGroup, "group", c.Group); err != nil {
-		return err
-	}
-	if u.PermissionSets, err = h.named(idp.KindPermissionSet, "permission set", c.PermSet); err != nil {
-		return err
-	}
-	if c.Profile != "" {
-		ids, err := h.named(idp.KindProfile, "profile", []string{c.Profile})
+	return c.with(g, func(h *house) (err error) {
+		u := &idp.User{Org: h.org.ID, Username: c.Username, Email: c.Email, GivenName: c.GivenName, FamilyName: c.FamilyName,
+			Active: true, EmailVerified: true, Service: c.Service}
+		if c.Admin {
+			u.Roles = []string{"admin"}
+		}
+		if u.Groups, err = h.named(idp.KindGroup, "group", c.Group); err != nil {
+			return err
+		}
+		if u.PermissionSets, err = h.named(idp.KindPermissionSet, "permission set", c.PermSet); err != nil {
+			return err
+		}
+		if c.Profile != "" {
+			ids, err := h.named(idp.KindProfile, "profile", []string{c.Profile})
+			if err != nil {
+				return err
+			}
+			u.Profile = ids[0]
+		}
+		password, err := c.password(g)
 		if err != nil {
 			return err
 		}
-		u.Profile = ids[0]
-	}
-	password, err := c.password(g)
-	if err != nil {
-		return err
-	}
-	if err := h.people.Create(h.ctx, u, password); err != nil {
-		return taken(err)
-	}
-	return c.show(g, h, u)
+		if err := h.people.Create(h.ctx, u, password); err != nil {
+			return taken(err)
+		}
+		return c.show(g, h, u)
+	})
 }
 
 // named finds the ids of groups, profiles or permission sets by name.
@@ -247,10 +236,13 @@ type userActivateCmd struct {
 
 func (userActivateCmd) Help() string { return "Example:\n\n    lanyard user activate ben" }
 
-func (c userActivateCmd) Run(g *globals) error { return c.setActive(g, c.User, true) }
+func (c userActivateCmd) Run(g *globals) error {
+	return c.withUser(g, c.User, func(h *house, u *idp.User) error { return h.setActive(g, u, true, false) })
+}
 
 type userDeactivateCmd struct {
 	storeFlags
+	forceFlag
 	User string `arg:"" help:"Username or e-mail address."`
 }
 
@@ -258,20 +250,13 @@ func (userDeactivateCmd) Help() string {
 	return "Every session and grant of the user ends, for good: after `activate` the user and the apps begin anew.\n\nExample:\n\n    lanyard user deactivate ben"
 }
 
-func (c userDeactivateCmd) Run(g *globals) error { return c.setActive(g, c.User, false) }
+func (c userDeactivateCmd) Run(g *globals) error {
+	return c.withUser(g, c.User, func(h *house, u *idp.User) error { return h.setActive(g, u, false, c.Force) })
+}
 
-func (f storeFlags) setActive(g *globals, name string, active bool) error {
-	h, err := f.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	u, err := h.user(name)
-	if err != nil {
-		return err
-	}
+func (h *house) setActive(g *globals, u *idp.User, active, force bool) error {
 	word := map[bool]string{true: "active", false: "not active"}[active]
-	err = h.st.Write(h.ctx, func(tx *store.Tx) error { return h.people.SetActive(h.ctx, tx, u, active) })
+	err := h.change(force, func(tx *store.Tx) error { return h.people.SetActive(h.ctx, tx, u, active) })
 	if errors.Is(err, store.ErrGone) {
 		fmt.Fprintf(g.out, "%s is %s already\n", u.Username, word)
 		return nil
@@ -284,6 +269,7 @@ func (f storeFlags) setActive(g *globals, name string, active bool) error {
 
 type userDeleteCmd struct {
 	storeFlags
+	forceFlag
 	User string `arg:"" help:"Username or e-mail address."`
 	Yes  bool   `short:"y" help:"Do not ask."`
 }
@@ -291,48 +277,14 @@ type userDeleteCmd struct {
 func (userDeleteCmd) Help() string { return "Example:\n\n    lanyard user delete ben --yes" }
 
 func (c userDeleteCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	u, err := h.user(c.User)
-	if err != nil {
-		return err
-	}
-	if !c.Yes {
-		if ok, err := ask(g, fmt.Sprintf("Delete %s (%s) for good?", u.Username, u.Name())); err != nil || !ok {
-			return errors.Join(errors.New("nothing was changed"), err)
+	return c.withUser(g, c.User, func(h *house, u *idp.User) error {
+		if err := sure(g, c.Yes, fmt.Sprintf("Delete %s (%s) for good?", u.Username, u.Name())); err != nil {
+			return err
 		}
-	}
-	if err := h.st.Write(h.ctx, func(tx *store.Tx) error { return h.people.Delete(h.ctx, tx, u) }); err != nil {
-		return err
-	}
-	fmt.Fprintf(g.out, "%s is deleted\n", u.Username)
-	return nil
-}
-
-type userGrantAdminCmd struct {
-	storeFlags
-	User string `arg:"" help:"Username or e-mail address."`
-}
-
-func (userGrantAdminCmd) Help() string { return "Example:\n\n    lanyard user grant-admin ana" }
-
-func (c userGrantAdminCmd) Run(g *globals) error {
-	h, err := c.open(g)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	u, err := h.user(c.User)
-	if err != nil {
-		return err
-	}
-	err = h.st.Write(h.ctx, func(tx *store.Tx) error { return h.people.SetAdmin(h.ctx, tx, u, true, "") })
-	if err != nil && !errors.Is(err, store.ErrGone) {
-		return err
-	}
-	fmt.Fprintf(g.out, "%s is an administrator\n", u.Username)
-	return nil
+		if err := h.change(c.Force, func(tx *store.Tx) error { return h.people.Delete(h.ctx, tx, u) }); err != nil {
+			return err
+		}
+		fmt.Fprintf(g.out, "%s is deleted\n", u.Username)
+		return nil
+	})
 }

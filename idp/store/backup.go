@@ -44,7 +44,7 @@ func (s *Store) Backup(ctx context.Context, path, version string, progress func(
 		return m, err
 	}
 	if _, err := os.Lstat(path); err == nil {
-		return m, fmt.Errorf("store: %s: %w", path, fs.ErrExist)
+		return m, &fs.PathError{Op: "backup", Path: path, Err: fs.ErrExist}
 	}
 	part, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*.part") // mode 0600
 	if err != nil {
@@ -137,9 +137,10 @@ func place(part, path string) error {
 	case err == nil:
 		err = os.Remove(part)
 	case errors.Is(err, fs.ErrExist):
+		err = &fs.PathError{Op: "link", Path: path, Err: fs.ErrExist}
 	default: // a file system without links
 		if _, err = os.Lstat(path); err == nil {
-			err = fmt.Errorf("%s: %w", path, fs.ErrExist)
+			err = &fs.PathError{Op: "rename", Path: path, Err: fs.ErrExist}
 		} else {
 			err = os.Rename(part, path)
 		}
@@ -167,11 +168,11 @@ var errNoBackup = errors.New("it is no backup made by lanyard backup")
 // anything is done with it. It is an [ErrMasterKey] if sealer does not open what the backup seals, and an [ErrTooOld] if a
 // newer binary made it.
 func ReadBackup(ctx context.Context, path string, sealer *keys.Sealer) (m Manifest, err error) {
-	defer func() {
+	defer func(name string) {
 		if err != nil {
-			err = fmt.Errorf("store: %s: %w", path, err)
+			err = fmt.Errorf("store: %s: %w", name, err)
 		}
-	}()
+	}(path)
 	if path, err = filepath.Abs(path); err != nil {
 		return m, err
 	}

@@ -33,7 +33,7 @@ func Restore(ctx context.Context, c Config, file string, progress func(doing str
 	// A log without its database is another database's, and SQLite would play it into this one.
 	for _, suffix := range []string{"", "-wal", "-shm", "-journal"} {
 		if _, err := os.Lstat(path + suffix); err == nil {
-			return Ended{}, fmt.Errorf("store: %s: %w", path+suffix, fs.ErrExist)
+			return Ended{}, &fs.PathError{Op: "restore", Path: path + suffix, Err: fs.ErrExist}
 		}
 	}
 	release, err := holdLock(path)

@@ -295,6 +295,12 @@ func selfSigned(t *testing.T, certFile, keyFile string, number int64, until time
 	return must(x509.ParseCertificate(der))
 }
 
+func rootsOf(c *x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(c)
+	return pool
+}
+
 func put(t *testing.T, file string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(file, data, 0o600); err != nil {

@@ -41,6 +41,11 @@ func (s *server) outside(next http.Handler) http.Handler {
 			}
 		}()
 		templates.SecurityHeaders(rec.Header())
+		if r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.TransferEncoding) > 0) {
+			// RFC 9112 §6.1, of Content-Length beside Transfer-Encoding: "the server MUST close the connection after
+			// responding"; and net/http does not tell which came with both. A client that chunks is rare here.
+			rec.Header().Set("Connection", "close")
+		}
 		if s.Leaving != nil && s.Leaving() {
 			// Also for HTTP/2, where net/http makes a GOAWAY of it (RFC 9113 §6.8).
 			rec.Header().Set("Connection", "close")
@@ -83,7 +88,11 @@ func (s *server) outside(next http.Handler) http.Handler {
 		case !canonical(r):
 			s.page(rec, r, http.StatusNotFound, "problem.notfound")
 		default:
-			next.ServeHTTP(rec, lies.inside(r))
+			inner := lies.inside(r)
+			if inner.Body != nil { // rooms read less; this is for the one that forgets
+				inner.Body = http.MaxBytesReader(w, inner.Body, 128<<10)
+			}
+			next.ServeHTTP(rec, inner)
 		}
 	})
 }

@@ -7,6 +7,7 @@
 //	caller.go    whose address a request comes from
 //	fetch.go     the one outgoing HTTP client
 //	work.go      what a running server does by itself: sweep, rotate keys
+//	forms.go     our own forms: what they must be, and that they are ours
 //	health.go    /healthz and /readyz
 //	metrics.go   /metrics: what is counted, and who may read it
 //	redact.go    what a line of the log may not say
@@ -85,8 +86,6 @@ func New(c Config) http.Handler {
 	in.Mount(pages)
 	(&portal.Handler{Store: c.Store, SignIn: in, Now: c.Now, Log: c.Log}).Mount(pages)
 	pages.PathPrefix("/assets/").Handler(templates.Assets()).Methods("GET", "HEAD")
-	own := http.NewCrossOriginProtection()
-	own.SetDenyHandler(http.HandlerFunc(s.crossOrigin))
 
 	for _, r := range []*mux.Router{protocols, pages} {
 		r.Use(routed)
@@ -96,7 +95,7 @@ func New(c Config) http.Handler {
 			panic(err)
 		}
 	}
-	return s.outside(s.split(protocols, own.Handler(pages)))
+	return s.outside(s.split(protocols, s.ownForms(pages)))
 }
 
 type server struct {

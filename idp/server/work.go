@@ -43,8 +43,18 @@ func (c Config) Work(ctx context.Context) {
 }
 
 func (c Config) work(ctx context.Context) error {
-	if _, err := c.Store.Sweep(ctx, dead()); err != nil {
+	until, settled, err := c.Store.Settle(ctx)
+	if err != nil {
 		return err
+	}
+	if _, err := c.Store.SweepAsOf(ctx, dead(), until); err != nil {
+		return err
+	}
+	if _, err := c.Store.SweepOrphans(ctx); err != nil {
+		return err
+	}
+	if !settled { // the clock has run ahead, or nobody was here for long: no key moves by such a time
+		return nil
 	}
 	org, err := c.Store.Orgs().Default(ctx)
 	if err != nil {

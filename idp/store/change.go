@@ -45,6 +45,9 @@ func (s *Store) poll(ctx context.Context) {
 		case <-tick.C:
 		}
 		err := s.readChanges(ctx)
+		if err == nil {
+			_ = s.askClock(ctx) // next time
+		}
 		if err == nil && s.changes.unwritable.Load() != nil {
 			s.tryWriting(ctx)
 		}

@@ -11,7 +11,9 @@
 //	migrate.go    migrations/*.sql, all that are pending in one transaction under a lock
 //	change.go     the table change: which definitions altered, on any node; Ready
 //	cache.go      Cached: definitions by key, dropped when they alter
+//	clock.go      the time that nodes share, and the one by which things are deleted
 //	sweep.go      deleting what is dead, a little at a time
+//	orphans.go    deleting consents of apps that are gone
 //	id.go         ids that sort by the time they were made
 //	stats.go      what was written, told and turned away, counted
 //	lock_*.go     one server on one SQLite file

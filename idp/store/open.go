@@ -19,7 +19,8 @@ type Config struct {
 	DSN   string           // sqlite:PATH or postgres://…; empty: sqlite:DIR/lanyard.db
 	Dir   string           // the data folder
 	Conns int              // connections to PostgreSQL at most; 0: 16
-	Now   func() time.Time // nil: time.Now
+	Now   func() time.Time // nil: the database's time if there is Wall, else time.Now
+	Wall  func() time.Time // this machine's clock
 	NewID func() string    // nil: IDs
 	Log   *slog.Logger     // nil: nowhere
 	AsIs  bool             // nothing is made or migrated: where there is no database, Open is an fs.ErrNotExist
@@ -35,6 +36,10 @@ type Store struct {
 	newID   func() string
 	log     *slog.Logger
 	changes changes
+
+	clock    clock
+	settling settling
+	orphans  orphans
 
 	sealer      *keys.Sealer
 	definitions definitions
@@ -54,6 +59,8 @@ type database interface {
 	write(ctx context.Context, f func(*Tx) error) error
 	// migrate runs f in a transaction that no other process migrates beside. save makes a copy of the database as it is.
 	migrate(ctx context.Context, f func(s session, save func(version int64) error) error) error
+	// clock reads the database's own clock; zero: it has none.
+	clock(ctx context.Context) (time.Time, error)
 	// present tells if the database is still the one that was opened.
 	present() error
 	lockServe() (release func(), err error)
@@ -63,6 +70,9 @@ type database interface {
 // Open opens the database, makes it where there is none, and brings its schema up to date. No error of it tells the DSN's password.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	s := &Store{Now: c.Now, newID: c.NewID, log: c.Log, sealer: c.Sealer, changes: changes{generation: map[string]int64{}, reading: make(chan struct{}, 1)}}
+	if s.Now == nil && c.Wall != nil {
+		s.clock.wall, s.Now = c.Wall, s.clock.now
+	}
 	if s.Now == nil {
 		s.Now = time.Now
 	}
@@ -122,6 +132,9 @@ func (s *Store) prepare(ctx context.Context, asIs bool) error {
 	}
 	if err := s.readChanges(ctx); err != nil {
 		return fmt.Errorf("store: reading the database: %w", err)
+	}
+	if err := s.askClock(ctx); err != nil {
+		return fmt.Errorf("store: reading the database's clock: %w", err)
 	}
 	return nil
 }

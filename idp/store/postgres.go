@@ -148,6 +148,11 @@ func (p *postgres) migrate(ctx context.Context, f func(session, func(int64) erro
 	return t.Commit()
 }
 
+func (p *postgres) clock(ctx context.Context) (t time.Time, err error) {
+	err = p.pool.QueryRowContext(ctx, "SELECT clock_timestamp()").Scan(&t)
+	return t.Round(0).UTC(), translate(err)
+}
+
 func (p *postgres) present() error { return nil } // a connection to something else does not come about
 
 func (p *postgres) lockServe() (func(), error) { return func() {}, nil }

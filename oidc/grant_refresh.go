@@ -47,7 +47,8 @@ func (h *Handler) grantRefresh(r *http.Request, site *Site, c *Client, p params)
 func (h *Handler) turn(r *http.Request, site *Site, c *Client, g *Grant, shown refreshToken, asked []string) (*tokens, error) {
 	ctx, now := r.Context(), h.Now()
 	present := shown.is(g.Hash)
-	lost := shown.is(g.Previous) && len(g.Successor) > 0 && now.Before(g.Rotated.Add(grace))
+	// Of both sides: a clock that was set back must not make the grace last until it has caught up.
+	lost := shown.is(g.Previous) && len(g.Successor) > 0 && now.Sub(g.Rotated).Abs() < grace
 	switch {
 	case g.Generation == 0 || !shown.of(g):
 		return nil, badRefresh("the refresh token is not of this grant")

@@ -155,7 +155,7 @@ type service struct {
 func (h *house) serve(ctx context.Context, g *globals, v service) error {
 	var leaving atomic.Bool
 	c := server.Config{
-		Store: h.st, Sealer: h.sealer, People: h.people, Fetcher: h.fetcher, Now: now, Log: v.log, TrustedProxies: v.proxies, Leaving: leaving.Load,
+		Store: h.st, Sealer: h.sealer, People: h.people, Fetcher: h.fetcher, Now: h.st.Now, Log: v.log, TrustedProxies: v.proxies, Leaving: leaving.Load,
 	}
 	if v.listener.pair != nil {
 		c.TLSUntil = v.listener.pair.until

@@ -113,3 +113,20 @@ func MetadataRungs() (names []string) {
 	}
 	return names
 }
+
+// LogoutRungs is the names of the rungs of a request for sign-out.
+func LogoutRungs() (names []string) {
+	for _, r := range logoutRungs {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// ReadHint reads an id_token_hint.
+func ReadHint(ctx context.Context, h *Handler, site *Site, text string) (sub, sid, client string, err error) {
+	hint, err := h.readHint(ctx, site, text)
+	if err != nil {
+		return "", "", "", err
+	}
+	return hint.sub, hint.sid, hint.client.ID, nil
+}

@@ -89,7 +89,7 @@ func (f storeFlags) openAsIs(ctx context.Context, dsn string) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.openHouse(ctx, store.Config{DSN: dsn, Dir: f.Data, Sealer: sealer, Log: slog.New(slog.DiscardHandler), AsIs: true})
+	return f.openHouse(ctx, store.Config{DSN: dsn, Dir: f.Data, Wall: now, Sealer: sealer, Log: slog.New(slog.DiscardHandler), AsIs: true})
 }
 
 // withoutPassword is the address of a database as anybody may see it.
@@ -168,7 +168,7 @@ func (c restoreCmd) Run(g *globals) error {
 	}
 	ctx := idp.WithCaller(g.ctx, &idp.Caller{Actor: "cli"})
 	path := strings.TrimPrefix(dsn, "sqlite:")
-	e, err := store.Restore(ctx, store.Config{DSN: dsn, Dir: c.Data, Sealer: sealer}, c.File, func(doing string) {
+	e, err := store.Restore(ctx, store.Config{DSN: dsn, Dir: c.Data, Wall: now, Sealer: sealer}, c.File, func(doing string) {
 		fmt.Fprintf(g.err, "lanyard: %s\n", doing)
 	})
 	var file *fs.PathError

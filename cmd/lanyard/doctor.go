@@ -164,7 +164,7 @@ func (d *doctor) open() bool {
 		d.fail("master key", trim(err), "")
 		return false
 	}
-	if d.st, err = store.Open(d.ctx, store.Config{DSN: dsn, Dir: d.Data, Sealer: sealer, Log: slog.New(slog.DiscardHandler), AsIs: true}); err != nil {
+	if d.st, err = store.Open(d.ctx, store.Config{DSN: dsn, Dir: d.Data, Wall: now, Sealer: sealer, Log: slog.New(slog.DiscardHandler), AsIs: true}); err != nil {
 		remedy := "see that the server runs and takes this user: psql " + quoted(withoutPassword(dsn))
 		switch {
 		case isLite:

@@ -135,7 +135,7 @@ func (f storeFlags) openWith(ctx context.Context, log *slog.Logger) (*house, err
 	if err != nil {
 		return nil, err
 	}
-	return f.openHouse(ctx, store.Config{DSN: dsn, Dir: f.Data, Sealer: sealer, Log: log})
+	return f.openHouse(ctx, store.Config{DSN: dsn, Dir: f.Data, Wall: now, Sealer: sealer, Log: log})
 }
 
 func (f storeFlags) openHouse(ctx context.Context, c store.Config) (h *house, err error) {

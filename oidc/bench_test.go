@@ -72,3 +72,20 @@ func BenchmarkIntrospect(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkCheck(b *testing.B) {
+	h := on(b)
+	h.client("batch", nil)
+	token := h.post("/oauth2/token", "batch", "grant_type", "client_credentials", "scope", "orders").text("access_token")
+	router := mux.NewRouter()
+	h.handler(h.st).Mount(router)
+	for b.Loop() {
+		r := httptest.NewRequest("GET", "/oauth2/check?scope=orders&audience=https://orders.example", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		router.ServeHTTP(w, r.WithContext(idp.WithOrg(r.Context(), h.org)))
+		if w.Code != http.StatusNoContent {
+			b.Fatal(w.Body)
+		}
+	}
+}

@@ -98,6 +98,9 @@ func (c serveCmd) Run(g *globals) error {
 	if err := c.inTheClear(l, h.org.URL); err != nil {
 		return err
 	}
+	if l.pair == nil && h.org.Secure() && len(c.TrustedProxies) == 0 {
+		log.Warn("no proxy is trusted, so everybody who comes by the one that speaks TLS has its address; say --trusted-proxies", "listen", at, "url", h.org.URL)
+	}
 	release, err := h.st.LockServe()
 	if err != nil {
 		return err

@@ -25,3 +25,24 @@ func Parse(r *http.Request, now time.Time) (id, relayState string, err error) {
 	}
 	return j.login.RequestID, j.login.RelayState, nil
 }
+
+// Fields is the parameters of the bindings in a query or form, decoded.
+func Fields(raw string) (map[string]string, error) {
+	f, err := readFields(raw)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]string{}
+	for name := range f {
+		if all[name], _, err = f.value(name); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// The readers of small things.
+var (
+	ReadInstant  = readInstant
+	ReadDuration = readDuration
+)

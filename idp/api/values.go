@@ -155,7 +155,11 @@ func ParseDuration(text string) (time.Duration, error) {
 	} else if !ok {
 		return 0, bad
 	}
-	return time.Duration(n)*24*time.Hour + v, nil
+	d := time.Duration(n) * 24 * time.Hour
+	if d+v < d { // longer than can be said
+		return 0, bad
+	}
+	return d + v, nil
 }
 
 // Date is a day or a moment, to the second; a day ends where the next begins, UTC. The zero time means "without end", so no

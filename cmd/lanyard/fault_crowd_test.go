@@ -34,8 +34,10 @@ type crowd struct {
 	pause   time.Duration // between two things that one of them does
 	initial string        // the gateway's token
 	sso     *sp
-	left    []*registered        // still there, for those who come later
-	in      [crowdUsers]*session // of people who use apps
+	id      func(idToken string) error             // who looks at every ID token; may be nil
+	assert  func(response []byte, id string) error // and at every assertion
+	left    []*registered                          // still there, for those who come later
+	in      [crowdUsers]*session                   // of people who use apps
 
 	mu      sync.Mutex
 	ledger  []held
@@ -96,9 +98,7 @@ func newCrowd(o *org, file string, at func() string) *crowd {
 	c := &crowd{t: o.t, o: o, file: file, at: at, made: map[string]bool{}, tally: map[int]int{}, strange: map[string]string{}}
 	c.http = &http.Client{Timeout: 30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{MaxIdleConnsPerHost: 64, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, c.at())
-		}},
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 64, DialContext: dialTo(func() string { return c.at() })},
 	}
 	o.t.Cleanup(c.http.CloseIdleConnections)
 	out, code := o.command(file, "", nil, "gateway", "token", "create", "--app", "Orders_Gateway", "--name", "faults")
@@ -109,6 +109,12 @@ func newCrowd(o *org, file string, at func() string) *crowd {
 	o.nodes = []*node{{addr: at(), url: o.url}}
 	c.sso = newSP(o.t, "benefits.example").meet(o)
 	return c
+}
+
+func dialTo(at func() string) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, at())
+	}
 }
 
 // reply is what came back.
@@ -198,6 +204,9 @@ func (*session) kind() string { return "session" }
 
 func (s *session) with(q *http.Request) {
 	q.Header.Set("X-Forwarded-For", fmt.Sprintf("10.%d.%d.%d", mrand.IntN(256), mrand.IntN(256), mrand.IntN(256))) // many people, many addresses
+	if q.Header.Set("Sec-Fetch-Site", "none"); q.Method == http.MethodPost {
+		q.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.cookies)) {
 		q.AddCookie(&http.Cookie{Name: name, Value: s.cookies[name]})
 	}
@@ -222,12 +231,13 @@ func (c *crowd) signIn(user string) *session {
 	}
 	s.take(a)
 	to := a.header.Get("Location")
-	if a, err = c.ask("GET", to, nil, s.with); err != nil || a.status != http.StatusOK {
+	if a, err = c.ask("GET", to, nil, s.with); err != nil {
 		return nil
 	}
 	s.take(a)
 	forms := (&page{body: a.body, t: c.t}).forms()
-	if len(forms) == 0 {
+	if a.status != http.StatusOK || len(forms) == 0 {
+		c.wrong("the sign-in page: %d", a.status)
 		return nil
 	}
 	f := forms[0]
@@ -339,10 +349,18 @@ func (c *crowd) redeem(k *code) (*grant, *reply, error) {
 	}
 	k.state = over
 	if a.status != http.StatusOK {
+		if before == there && time.Since(k.made) < 30*time.Second {
+			c.wrong("a fresh code: %d %s", a.status, a.body)
+		}
 		return nil, a, nil
 	}
 	if before == over {
 		c.wrong("a code was redeemed twice")
+	}
+	if c.id != nil {
+		if err := c.id(a.text("id_token")); err != nil {
+			c.wrong("ID token: %v", err)
+		}
 	}
 	g := &grant{access: a.text("access_token"), refresh: a.text("refresh_token"), made: time.Now(), state: there}
 	k.grant = g
@@ -392,6 +410,9 @@ func (c *crowd) turn(g *grant) (*reply, error) {
 		return a, err
 	}
 	if a.status != http.StatusOK {
+		if before == there && g.tried.IsZero() {
+			c.wrong("refresh: %d %s", a.status, a.body)
+		}
 		g.state = over
 		return a, nil
 	}
@@ -506,10 +527,17 @@ func (*answered) kind() string { return "AuthnRequest" }
 
 // answer has an AuthnRequest answered.
 func (c *crowd) answer(s *session) {
-	r := &answered{address: c.sso.redirect(c.sso.request(), ""), by: s}
+	q := c.sso.request()
+	r := &answered{address: c.sso.redirect(q, ""), by: s}
 	a, err := c.ask("GET", r.address, nil, s.with)
 	if err == nil && strings.Contains(a.body, "SAMLResponse") {
 		r.state = over
+		if c.assert != nil {
+			doc, _, _ := (&page{body: a.body, t: c.t}).saml()
+			if err := c.assert(doc, q.ID); err != nil {
+				c.wrong("assertion: %v", err)
+			}
+		}
 	} else if err == nil && s.state == there {
 		c.wrong("SAML with a session: %d", a.status)
 	}

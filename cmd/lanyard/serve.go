@@ -187,7 +187,7 @@ func (h *house) serve(ctx context.Context, g *globals, v service) error {
 	if v.metrics != nil {
 		apart := metricsServer(c.Metrics, s)
 		go func() { failed <- apart.Serve(v.metrics) }()
-		defer apart.Close() // last: how a server leaves is worth reading
+		defer func() { _ = apart.Close() }() // last: how a server leaves is worth reading
 	}
 	v.ready()
 	select {

@@ -166,14 +166,14 @@ func (d *doctor) open() bool {
 	}
 	if d.st, err = store.Open(d.ctx, store.Config{DSN: dsn, Dir: d.Data, Wall: now, Sealer: sealer, Log: slog.New(slog.DiscardHandler), AsIs: true}); err != nil {
 		remedy := "see that the server runs and takes this user: psql " + quoted(withoutPassword(dsn))
-		switch {
-		case isLite:
+		if isLite {
 			remedy = "put a backup back in its place: lanyard restore FILE"
+		}
+		switch {
 		case errors.Is(err, store.ErrNotFound):
 			d.warn("database", "there is nothing in it yet; the first start of serve fills it", "lanyard serve --url https://sso.example.com")
 			return false
-		}
-		if errors.Is(err, store.ErrTooOld) {
+		case errors.Is(err, store.ErrTooOld):
 			remedy = "use the newer lanyard that serves here"
 		}
 		d.fail("database", trim(err), remedy)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lanyard-sso/lanyard/idp"
 	"github.com/lanyard-sso/lanyard/idp/server"
+	"github.com/lanyard-sso/lanyard/idp/store"
 	"github.com/lanyard-sso/lanyard/keys"
 )
 
@@ -112,28 +113,34 @@ func (d *doctor) samlKey(check string, active, next *keys.Record) {
 
 // connected is about the apps.
 func (d *doctor) connected() {
-	all, err := d.st.Apps().Installed(d.ctx, d.org.ID)
-	if err != nil {
-		d.broken("apps", err)
-		return
-	}
 	var nobody []string
-	before := len(d.findings)
-	for _, c := range all {
-		if open(c) {
-			d.certificates(c)
-		} else if !c.Blocked() {
-			nobody = append(nobody, c.App.APIName)
+	before, n := len(d.findings), 0
+	for f := (store.AppFilter{Limit: 500}); ; {
+		page, err := d.st.Apps().List(d.ctx, d.org.ID, f)
+		if err != nil {
+			d.broken("apps", err)
+			return
 		}
-		if o := c.App.OAuth; o != nil && o.Mould != nil {
-			d.gateway(c)
+		for _, c := range page {
+			f.After, n = c.App.ID, n+1
+			if open(c) {
+				d.certificates(c)
+			} else if !c.Blocked() {
+				nobody = append(nobody, c.App.APIName)
+			}
+			if o := c.App.OAuth; o != nil && o.Mould != nil {
+				d.gateway(c)
+			}
+		}
+		if len(page) < f.Limit {
+			break
 		}
 	}
 	if len(nobody) > 0 {
 		d.warn("apps", "nobody may use"+listed(nobody), "say who: lanyard export App/"+nobody[0]+" > app.yaml, add policy:, and lanyard apply -f app.yaml")
 	}
 	if len(d.findings) == before {
-		d.ok("apps", "%d, and nothing is wrong with them", len(all))
+		d.ok("apps", "%d, and nothing is wrong with them", n)
 	}
 }
 

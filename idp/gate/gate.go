@@ -46,7 +46,7 @@ func (g Gate) person(r *http.Request, since time.Time) (*signin.Signed, error) {
 
 // unless keeps the protocols' own word for a store that can take no more now: they answer it with "try again".
 func unless(err, busy error) error {
-	if errors.Is(err, store.ErrBusy) || errors.Is(err, store.ErrNotReady) {
+	if errors.Is(err, store.ErrBusy) || errors.Is(err, store.ErrNotReady) || errors.Is(err, store.ErrClosed) {
 		return fmt.Errorf("%w: %w", busy, err)
 	}
 	return err

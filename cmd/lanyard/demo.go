@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,9 +12,11 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/lanyard-sso/lanyard/cmd/lanyard/demo"
@@ -57,6 +61,7 @@ func (c demoCmd) Run(g *globals) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	signal.Ignore(syscall.SIGPIPE) // where nobody reads what is told, it is tidied up all the same
 	log := slog.New(slog.DiscardHandler)
 	if c.Verbose {
 		log = slog.New(slog.NewTextHandler(g.err, nil))
@@ -104,7 +109,8 @@ func (c demoCmd) Run(g *globals) error {
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
-	if err := c.tell(g.out, h, s); err != nil {
+	out := &heard{Writer: g.out}
+	if err := errors.Join(c.tell(out, h, s), out.err); err != nil {
 		return err
 	}
 	select {
@@ -220,6 +226,18 @@ func (s *stage) connect(ctx context.Context) error {
 		return err
 	}
 	return s.orders.Connect(ctx, s.org.Issuer, id, word, token)
+}
+
+// heard is an output, and the error of writing to it if there was one.
+type heard struct {
+	io.Writer
+	err error
+}
+
+func (h *heard) Write(b []byte) (int, error) {
+	n, err := h.Writer.Write(b)
+	h.err = cmp.Or(h.err, err)
+	return n, err
 }
 
 // tell prints what to open and who to be.

@@ -75,7 +75,8 @@ func (c *crowd) verifies(from func() string) (verified *atomic.Int64) {
 	}
 	c.assert = func(doc []byte, id string) error {
 		verified.Add(1)
-		_, err := c.sso.ParseXMLResponse(doc, []string{id}, c.sso.AcsURL)
+		sso := c.sso.Load()
+		_, err := sso.ParseXMLResponse(doc, []string{id}, sso.AcsURL)
 		return err
 	}
 	return verified
@@ -193,12 +194,12 @@ func TestFaultClockSteps(t *testing.T) {
 		for i := range 6 {
 			s := login("before")
 			for range 2 {
-				q := c.sso.request()
-				a, err := c.ask("GET", c.sso.redirect(q, ""), nil, s.with)
+				address := c.sso.Load().redirect(c.sso.Load().request(), "")
+				a, err := c.ask("GET", address, nil, s.with)
 				if err != nil || !strings.Contains(a.body, "SAMLResponse") {
 					t.Fatalf("no assertion: %v", err)
 				}
-				c.keep(&answered{address: c.sso.redirect(q, ""), by: s, state: over})
+				c.keep(&answered{address: address, by: s, state: over})
 			}
 			if i == 0 {
 				c.signOut(fresh())

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ type crowd struct {
 	http    *http.Client
 	pause   time.Duration // between two things that one of them does
 	initial string        // the gateway's token
-	sso     *sp
+	sso     atomic.Pointer[sp]
 	id      func(idToken string) error             // who looks at every ID token; may be nil
 	assert  func(response []byte, id string) error // and at every assertion
 	left    []*registered                          // still there, for those who come later
@@ -107,7 +108,7 @@ func newCrowd(o *org, file string, at func() string) *crowd {
 	}
 	c.initial = strings.TrimSpace(out)
 	o.nodes = []*node{{addr: at(), url: o.url}}
-	c.sso = newSP(o.t, "benefits.example").meet(o)
+	c.sso.Store(newSP(o.t, "benefits.example").meet(o))
 	return c
 }
 
@@ -527,8 +528,9 @@ func (*answered) kind() string { return "AuthnRequest" }
 
 // answer has an AuthnRequest answered.
 func (c *crowd) answer(s *session) {
-	q := c.sso.request()
-	r := &answered{address: c.sso.redirect(q, ""), by: s}
+	sso := c.sso.Load()
+	q := sso.request()
+	r := &answered{address: sso.redirect(q, ""), by: s}
 	a, err := c.ask("GET", r.address, nil, s.with)
 	if err == nil && strings.Contains(a.body, "SAMLResponse") {
 		r.state = over

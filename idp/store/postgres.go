@@ -30,9 +30,11 @@ const (
 type postgres struct{ pool *sql.DB }
 
 func openPostgres(ctx context.Context, dsn string, conns int) (*postgres, error) {
-	// What the parsers say of an address they cannot read may quote a piece of the password. One with a slash in it
-	// can be read, as the name of a database.
-	if u, err := url.Parse(dsn); err != nil || u.User == nil && strings.Contains(dsn, "@") {
+	// What the parsers say of an address they cannot read may quote a piece of the password. One with a slash, ? or # in
+	// it can be read, as the name of a database and more.
+	_, rest, _ := strings.Cut(dsn, "://")
+	end := strings.IndexAny(rest, "/?#")
+	if _, err := url.Parse(dsn); err != nil || end >= 0 && strings.Contains(rest[end:], "@") {
 		return nil, errors.New("store: the database's address is no URL; it reads postgres://USER:PASSWORD@HOST:PORT/NAME, with special characters of the password percent-encoded")
 	}
 	config, err := pgx.ParseConfig(dsn)

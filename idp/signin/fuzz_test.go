@@ -40,7 +40,10 @@ func FuzzCookie(f *testing.F) {
 		if s := current(header); s != nil {
 			t.Errorf("%q is %s", header, s.User.Username)
 		}
-		if strings.Count(header, "lanyard") < 4 && current(header+"; "+c.Name+"="+c.Value) == nil && http.Header.Get(http.Header{"Cookie": {header}}, "Cookie") == header {
+		if strings.Count(header, ";") > 1000 { // net/http reads none of so many
+			return
+		}
+		if strings.Count(header, "lanyard") < 4 && current(header+"; "+c.Name+"="+c.Value) == nil {
 			t.Errorf("%q signs somebody out", header)
 		}
 	})

@@ -134,6 +134,7 @@ must be the one of the backup.
 Nothing that was revoked or spent since the backup comes back to life: all sessions, refresh and access tokens, codes,
 sign-in links, consents and gateways' initial access tokens end, and people sign in again. Users, apps, policies, passwords,
 client secrets and signing keys are those of the backup: what was deactivated, blocked or renewed since must be so again.
+A persistent NameID that was first given since is made anew, so that app takes the person for another one.
 
 With PostgreSQL, use pg_restore, and before serve starts: lanyard restore --already-restored.
 

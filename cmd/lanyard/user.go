@@ -159,7 +159,7 @@ type userCreateCmd struct {
 }
 
 func (userCreateCmd) Help() string {
-	return "Examples:\n\n    lanyard user create ana --email ana@example.com --given-name Ana --group finance --password-file -\n    lanyard user create svc-orders --service"
+	return "Examples:\n\n    lanyard user create rosa --admin --password-file -    # instead of serve's set-up link\n    lanyard user create ana --email ana@example.com --given-name Ana --group finance --password-file -\n    lanyard user create svc-orders --service"
 }
 
 func (c userCreateCmd) Run(g *globals) error {
@@ -188,6 +188,9 @@ func (c userCreateCmd) Run(g *globals) error {
 		}
 		if err := h.people.Create(h.ctx, u, password); err != nil {
 			return taken(err)
+		}
+		if _, admin, err := h.st.People().Census(h.ctx, h.org.ID); err == nil && !admin && !u.Service {
+			fmt.Fprintf(g.err, "There is no administrator yet, and serve's set-up link is closed now; to make one: lanyard user grant-admin %s\n", u.Username)
 		}
 		return c.show(g, h, u)
 	})

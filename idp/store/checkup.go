@@ -26,7 +26,9 @@ func (s *Store) Schema(ctx context.Context) (version, known int64, err error) {
 	})
 	if noTable(err) {
 		err = ErrNotFound
-		if s.db.read(ctx, func(c session) error { return each(c, func(Row) error { return nil }, "SELECT id FROM org WHERE 1 = 0", nil) }) == nil {
+		if s.db.read(ctx, func(c session) error {
+			return each(c, func(Row) error { return nil }, "SELECT id FROM org WHERE 1 = 0", nil)
+		}) == nil {
 			err = errors.New("the table schema is not there, though others are")
 		}
 	}

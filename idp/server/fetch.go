@@ -107,7 +107,7 @@ func (f *Fetcher) Get(ctx context.Context, rawURL string, most int64) ([]byte, e
 		if errors.Is(err, errPlain) {
 			return nil, refusedPlain(u.Host, err)
 		}
-		return nil, err
+		return nil, f.late(rawURL, err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
@@ -115,12 +115,21 @@ func (f *Fetcher) Get(ctx context.Context, rawURL string, most int64) ([]byte, e
 	}
 	b, err := io.ReadAll(io.LimitReader(res.Body, most+1))
 	if err != nil {
-		return nil, err
+		return nil, f.late(rawURL, err)
 	}
 	if int64(len(b)) > most {
 		return nil, fmt.Errorf("%s is larger than %d bytes", rawURL, most)
 	}
 	return b, nil
+}
+
+// late says in plain words that there was no answer, or not all of it, in time.
+func (f *Fetcher) late(rawURL string, err error) error {
+	var slow net.Error
+	if errors.As(err, &slow) && slow.Timeout() || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s did not answer within %g s", rawURL, f.client.Timeout.Seconds())
+	}
+	return err
 }
 
 // dialled is the address, alone in its range, that err is about.

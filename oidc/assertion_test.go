@@ -292,6 +292,10 @@ func TestAssertionRefused(t *testing.T) {
 	}
 	asn1, err := ec.signer.Sign(rand.Reader, func() []byte { s := sha256.Sum256([]byte(parts[0] + "." + parts[1])); return s[:] }(), crypto.SHA256)
 	h.must(err)
+	// The same header, written with bits that do not count: 28 bytes leave four of them in the last character.
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	exact := b64(text(es))
+	loose := exact[:len(exact)-1] + alphabet[strings.IndexByte(alphabet, exact[len(exact)-1])+1:][:1] + "." + parts[1]
 	unsigned := func(header any) string { return b64(text(header)) + "." + b64(text(claims())) + "." }
 	flattened := string(text(object{"payload": parts[1], "protected": parts[0], "signature": parts[2]}))
 	for _, c := range []struct {
@@ -309,7 +313,8 @@ func TestAssertionRefused(t *testing.T) {
 		{"padded", "", parts[0] + "=." + parts[1] + "." + parts[2], "header is no base64url"},
 		{"claims padded", "", parts[0] + "." + parts[1] + "=." + parts[2], "claims is no base64url"},
 		{"a line break", "", parts[0] + ".\n" + parts[1] + "." + parts[2], "claims is no base64url"},
-		{"loose bits", "", parts[0][:len(parts[0])-1] + "\x7f." + parts[1] + "." + parts[2], "no base64url"},
+		{"another character", "", parts[0][:len(parts[0])-1] + "\x7f." + parts[1] + "." + parts[2], "no base64url"},
+		{"loose bits", "", loose + "." + ec.sign("ES256", loose), "header is no base64url"},
 		{"no signature", "", parts[0] + "." + parts[1] + ".", "signature is no base64url"},
 		{"a signature of nothing", "", parts[0] + "." + parts[1] + ".!", "signature is no base64url"},
 		{"header no JSON", "", ec.assert("ES256", "ES256", claims()), "header can not be read"},

@@ -198,16 +198,17 @@ func TestRegisterKeys(t *testing.T) {
 		}
 		for name, o := range map[string]object{
 			"no keys": machine, "an empty set": with(machine, "jwks", object{"keys": []object{}}),
-			"keys for encryption only":     with(machine, "jwks", object{"keys": []object{with(key("p256").public(), "use", "enc")}}),
-			"both":                         with(ask, "jwks_uri", "https://rp.example/keys"),
-			"no key for the alg":           with(ask, "token_endpoint_auth_signing_alg", "ES256"),
-			"an alg we have not":           with(ask, "token_endpoint_auth_signing_alg", "HS256"),
-			"alg none":                     with(ask, "token_endpoint_auth_signing_alg", "none"),
-			"a private key":                with(machine, "jwks", object{"keys": []object{with(key("p256").public(), "d", "AAAA")}}),
-			"plain http":                   with(machine, "jwks_uri", "http://rp.example/keys"),
-			"a file":                       with(machine, "jwks_uri", "file:///etc/passwd"),
-			"a password":                   with(machine, "jwks_uri", "https://u:p@rp.example/"),
-			"the kept alg in another case": with(machine, "jwks_uri", "https://rp.example/keys", "Token_endpoint_auth_signing_alg", "ES256"),
+			"keys for encryption only":               with(machine, "jwks", object{"keys": []object{with(key("p256").public(), "use", "enc")}}),
+			"both":                                   with(ask, "jwks_uri", "https://rp.example/keys"),
+			"no key for the alg":                     with(ask, "token_endpoint_auth_signing_alg", "ES256"),
+			"an alg we have not":                     with(ask, "token_endpoint_auth_signing_alg", "HS256"),
+			"an alg we have not, for keys elsewhere": with(machine, "jwks_uri", "https://rp.example/keys", "token_endpoint_auth_signing_alg", "HS256"),
+			"alg none":                               with(ask, "token_endpoint_auth_signing_alg", "none"),
+			"a private key":                          with(machine, "jwks", object{"keys": []object{with(key("p256").public(), "d", "AAAA")}}),
+			"plain http":                             with(machine, "jwks_uri", "http://rp.example/keys"),
+			"a file":                                 with(machine, "jwks_uri", "file:///etc/passwd"),
+			"a password":                             with(machine, "jwks_uri", "https://u:p@rp.example/"),
+			"the kept alg in another case":           with(machine, "jwks_uri", "https://rp.example/keys", "Token_endpoint_auth_signing_alg", "ES256"),
 		} {
 			if h.fails(h.do("POST", "/oauth2/register", bearer, o), 400, "invalid_client_metadata"); t.Failed() {
 				t.Fatal(name)

@@ -162,6 +162,13 @@ func TestFetchKeys(t *testing.T) {
 	if n != 2 {
 		t.Errorf("%d requests arrived", n)
 	}
+	for address, want := range map[string][2]bool{"http://app.example/": {true, false}, "https://app.example/": {false, false}} {
+		for i, keys := range []bool{true, false} {
+			if plain, err := server.PlainHop(address, keys); plain != want[i] || err != nil {
+				t.Errorf("%s, keys %t: plain %t, %v", address, keys, plain, err)
+			}
+		}
+	}
 	// Without leave nothing private is reached at all.
 	if _, err := server.NewFetcher(nil).Keys(t.Context(), outer.URL+"/keys", 100); err == nil || !strings.Contains(err.Error(), "private address 127.0.0.1") {
 		t.Errorf("without leave: %v", err)

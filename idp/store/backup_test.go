@@ -389,6 +389,10 @@ func TestEndBefore(t *testing.T) {
 			!slices.Equal(e.GatewayTokens, []store.GatewayToken{{Org: v.org, App: "A", Name: "anypoint"}}) {
 			t.Errorf("%+v", e)
 		}
+		var links int64 // a set-up link has no epochs
+		if err := st.Read(t.Context()).QueryRow(`SELECT COUNT(*) FROM link`).Scan(&links); err != nil || links != 0 {
+			t.Errorf("%d links, %v", links, err)
+		}
 		events, err := st.Events().List(t.Context(), v.org, store.EventFilter{Code: "restoreBackup"})
 		if err != nil || len(events) != 1 || !strings.HasPrefix(events[0].Reason, "it was put back: every session") || events[0].Outcome != idp.OK {
 			t.Errorf("%+v %v", events, err)

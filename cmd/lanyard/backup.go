@@ -240,7 +240,11 @@ func (c restoreCmd) tell(g *globals, e store.Ended, database string) error {
 		since := "then"
 		if m := v.Backup; m != nil {
 			since = when(m.Made)
-			fmt.Fprintf(w, "%s is as it was on %s (made by lanyard %s for %s).\n\n", printable(database), since, printable(m.Version), printable(m.URL))
+			whose := ""
+			if m.URL != "" {
+				whose = " for " + m.URL
+			}
+			fmt.Fprintf(w, "%s is as it was on %s (made by lanyard %s).\n\n", printable(database), since, printable(m.Version+whose))
 		}
 		fmt.Fprintln(w, "Ended: all sessions, refresh and access tokens, codes, links and consents. People sign in again.")
 		for _, t := range v.GatewayTokens {

@@ -142,6 +142,9 @@ func TestRegisterKeys(t *testing.T) {
 			t.Errorf("the keys that are told: %s", a.Text)
 		}
 		h.ok(h.asserted(signed(id, "rsa", "PS256")))
+		if c, err := h.st.OIDC().Client(t.Context(), h.org.ID, id); err != nil || c.Registered.JWKS != nil || c.JWKS.String() != "rsa" {
+			t.Errorf("the keys are kept %v, %v", c, err)
+		}
 		bad := h.asserted(signed(id, "rsa", "RS256"))
 		if h.fails(bad, 401, invalidClient); !strings.Contains(h.event(bad).Reason, "registered for the alg PS256 and used RS256") {
 			t.Errorf("%s", h.event(bad).Reason)

@@ -24,6 +24,7 @@ type appCreateCmd struct {
 	RedirectURI []string `name:"redirect-uri" sep:"none" help:"Where the client is answered; again for another." placeholder:"URI"`
 	Type        string   `enum:"web,native,browser" default:"web" help:"What the client is: web, native or browser."`
 	Scope       []string `help:"Scopes of the client (default: openid,profile,email)." default:"openid,profile,email" placeholder:"NAME"`
+	JWKSURI     string   `name:"jwks-uri" help:"Where the client's public keys are: it proves itself with a key (private_key_jwt), not with a secret." placeholder:"URL"`
 	StartURL    string   `help:"Where its tile leads." placeholder:"URL"`
 	Contact     string   `name:"contact-email" help:"Who looks after the app." placeholder:"EMAIL"`
 	Permit      []string `required:"" help:"Who may use it: everyone, group:G, profile:P, permissionSet:S, user:U or nobody." placeholder:"WHO"`
@@ -36,7 +37,8 @@ Examples:
 
     lanyard app create "Your Benefits" --metadata benefits-sp.xml --permit group:finance
     lanyard app create Wiki --entity-id https://wiki.example.com/meta --acs https://wiki.example.com/acs --permit everyone
-    lanyard app create "Wellness Tracker" --oidc --redirect-uri https://wellness.example.com/callback --permit everyone`
+    lanyard app create "Wellness Tracker" --oidc --redirect-uri https://wellness.example.com/callback --permit everyone
+    lanyard app create Payroll --oidc --redirect-uri https://pay.example.com/cb --jwks-uri https://pay.example.com/keys --permit group:finance`
 }
 
 func (c appCreateCmd) Run(g *globals) error {
@@ -46,6 +48,9 @@ func (c appCreateCmd) Run(g *globals) error {
 	if c.Metadata != "" && c.ACS != "" {
 		return usagef("--metadata says which ACS there are; leave out --acs")
 	}
+	if c.JWKSURI != "" && !c.OIDC {
+		return usagef("--jwks-uri is for --oidc")
+	}
 	return c.with(g, func(h *house) (err error) {
 		p := &apps.Put{App: &idp.App{Org: h.org.ID, Name: c.Name, StartURL: c.StartURL, ContactEmail: c.Contact}}
 		var remarks []saml.Remark
@@ -54,6 +59,9 @@ func (c appCreateCmd) Run(g *globals) error {
 			o.RedirectURIs, o.Scopes, o.AuthorizationCode = c.RedirectURI, c.Scope, true
 			for _, s := range c.Scope {
 				o.Refresh = o.Refresh || s == "refresh_token" || s == "offline_access"
+			}
+			if c.JWKSURI != "" {
+				o.AuthMethod, o.JWKSURI = "private_key_jwt", c.JWKSURI
 			}
 			p.App.OAuth = o
 		} else if remarks, err = c.saml(g, h, p); err != nil {

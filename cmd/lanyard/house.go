@@ -30,7 +30,7 @@ type storeFlags struct {
 	Data          string `default:"lanyard-data" help:"Data folder (default: ./lanyard-data)." placeholder:"DIR"`
 	MasterKeyFile string `help:"File that holds the key that seals secrets in the database, 32 bytes in base64 or hex; or the key itself in $LANYARD_MASTER_KEY. Made by itself with SQLite (DATA/master.key)." placeholder:"FILE"`
 	URL           string `help:"Public address, like https://sso.example.com or https://example.com/sso. Default: what the org has written down." placeholder:"URL"`
-	AllowFetch    []cidr `help:"Private addresses that documents may be fetched from." placeholder:"CIDR"`
+	AllowFetch    []cidr `help:"Private addresses that metadata and clients' keys may be fetched from." placeholder:"CIDR"`
 }
 
 // house is the opened database with the operations on it.

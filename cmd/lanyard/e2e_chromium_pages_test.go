@@ -18,7 +18,7 @@ func TestChromium(t *testing.T) {
 	t.Parallel()
 	c := chromium(t)
 	for name, f := range map[string]func(t *testing.T, c context.Context){
-		"demo": testDemo, "another host behind the callback": testThirdHost, "keyboard": testKeyboard, "without scripts": testNoScript, "narrow": testNarrow,
+		"demo": testDemo, "another host behind the callback": testThirdHost, "keyboard": testKeyboard, "without scripts": testNoScript, "narrow": testNarrow, "sign-out by an app": testLogout,
 	} {
 		t.Run(name, func(t *testing.T) { f(t, c) })
 	}

@@ -22,7 +22,8 @@ const (
 	keysPause      = 30 * time.Second // between two readings of one address, however many unknown keys are asked for
 	keysRetry      = 10 * time.Second // after a reading that failed; twice that after the next, at most
 	keysRetryMost  = time.Minute
-	keysWait       = 5 * time.Second // a request waits no longer, and a reading takes no longer
+	keysWait       = 5 * time.Second                 // a request waits no longer
+	keysRead       = keysWait - 100*time.Millisecond // a reading is over before that, so that all who wait hear what came of it
 
 	maxKeyDocuments = 1000 // addresses remembered; the one that was used least lately is forgotten
 	maxReadings     = 32   // at a time
@@ -140,7 +141,7 @@ func (c *clientKeys) start(h *Handler, uri string, k *keysAt, now time.Time) err
 
 // read reads uri. It is nobody's request: who asked for it may go, and others may still want it.
 func (c *clientKeys) read(h *Handler, uri string, k *keysAt) {
-	ctx, cancel := context.WithTimeout(context.Background(), keysWait)
+	ctx, cancel := context.WithTimeout(context.Background(), keysRead)
 	defer cancel()
 	keys, err := h.readDocument(ctx, uri)
 	c.mu.Lock()

@@ -166,7 +166,7 @@ func TestRegisterKeys(t *testing.T) {
 		if a = h.ok(put(object{"jwks": object{"keys": []object{key("p256").public()}}})); told(a) != "p256" || a.JSON["token_endpoint_auth_signing_alg"] != nil {
 			t.Errorf("moved on: %s", a.Text)
 		}
-		h.st.WaitSeen(t.Context())
+		h.must(h.st.WaitSeen(t.Context()))
 		h.ok(h.asserted(signed(id, "p256", "ES256")))
 		h.fails(h.asserted(signed(id, "rsa", "PS256")), 401, invalidClient)
 		// And from a set to an address.
@@ -176,7 +176,7 @@ func TestRegisterKeys(t *testing.T) {
 		if a = h.ok(put(object{"jwks_uri": "https://rp.example/keys"})); a.JSON["jwks"] != nil || a.text("jwks_uri") != "https://rp.example/keys" {
 			t.Errorf("moved to an address: %s", a.Text)
 		}
-		h.st.WaitSeen(t.Context())
+		h.must(h.st.WaitSeen(t.Context()))
 		h.ok(h.asserted(signed(id, "ed25519", "EdDSA")))
 
 		// Nothing turns it into a client of another kind.

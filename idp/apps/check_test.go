@@ -137,10 +137,18 @@ func TestCheck(t *testing.T) {
 		{"OA-DCR-02 signed out to a script", func(a *idp.App, _ *idp.Installation) {
 			a.OAuth.PostLogoutRedirectURIs = []string{"https://benefits.example.com/?code=1", "javascript:alert(1)"}
 		}, []string{"oauth.postLogoutRedirectURIs[1]"}, "post-logout redirect URI"},
-		{"signed out over plain http", func(a *idp.App, _ *idp.Installation) { a.OAuth.PostLogoutRedirectURIs = []string{"http://app.example/"} }, []string{"oauth.postLogoutRedirectURIs[0]"}, "not https"},
-		{"signed out to a fragment", func(a *idp.App, _ *idp.Installation) { a.OAuth.PostLogoutRedirectURIs = []string{"https://app.example/#bye"} }, []string{"oauth.postLogoutRedirectURIs[0]"}, "fragment"},
-		{"signed out with two states", func(a *idp.App, _ *idp.Installation) { a.OAuth.PostLogoutRedirectURIs = []string{"https://app.example/?state=x"} }, []string{"oauth.postLogoutRedirectURIs[0]"}, "state"},
-		{"signed out to an own scheme, web", func(a *idp.App, _ *idp.Installation) { a.OAuth.PostLogoutRedirectURIs = []string{"com.example.app:/bye"} }, []string{"oauth.postLogoutRedirectURIs[0]"}, ""},
+		{"signed out over plain http", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.PostLogoutRedirectURIs = []string{"http://app.example/"}
+		}, []string{"oauth.postLogoutRedirectURIs[0]"}, "not https"},
+		{"signed out to a fragment", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.PostLogoutRedirectURIs = []string{"https://app.example/#bye"}
+		}, []string{"oauth.postLogoutRedirectURIs[0]"}, "fragment"},
+		{"signed out with two states", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.PostLogoutRedirectURIs = []string{"https://app.example/?state=x"}
+		}, []string{"oauth.postLogoutRedirectURIs[0]"}, "state"},
+		{"signed out to an own scheme, web", func(a *idp.App, _ *idp.Installation) {
+			a.OAuth.PostLogoutRedirectURIs = []string{"com.example.app:/bye"}
+		}, []string{"oauth.postLogoutRedirectURIs[0]"}, ""},
 		{"signed out to an own scheme, native", func(a *idp.App, _ *idp.Installation) {
 			a.OAuth.Type, a.OAuth.PostLogoutRedirectURIs = "native", []string{"com.example.app:/bye", "http://127.0.0.1:8080/bye"}
 		}, nil, ""},

@@ -34,6 +34,7 @@ type appView struct {
 	ACS       []string   `json:"acs,omitempty"`
 	ClientID  string     `json:"clientID,omitempty"`
 	Redirects []string   `json:"redirectURIs,omitempty"`
+	Byes      []string   `json:"postLogoutRedirectURIs,omitempty"`
 	Scopes    []string   `json:"scopes,omitempty"`
 	Method    string     `json:"tokenEndpointAuthMethod,omitempty"`
 	Keys      string     `json:"clientKeys,omitempty"` // where those of private_key_jwt come from
@@ -64,7 +65,7 @@ func (h *house) viewApp(c *idp.Connected) (v appView, err error) {
 				name = "OpenID Connect"
 			}
 		}
-		v.Protocols, v.ClientID, v.Redirects, v.Scopes = append(v.Protocols, name), o.ID, o.RedirectURIs, o.Scopes
+		v.Protocols, v.ClientID, v.Redirects, v.Byes, v.Scopes = append(v.Protocols, name), o.ID, o.RedirectURIs, o.PostLogoutRedirectURIs, o.Scopes
 		if v.Method, v.Keys = apps.Authentication(a); v.Method == "" {
 			v.Method = "client_secret_basic or client_secret_post"
 		}
@@ -201,6 +202,7 @@ func (c appShowCmd) Run(g *globals) error {
 			}
 			facts(w, "Name", v.Name, "API name", v.APIName, "ID", v.ID, "Parent", v.Parent, "Speaks", strings.Join(v.Protocols, ", "),
 				"Entity ID", v.EntityID, "ACS", strings.Join(v.ACS, ", "), "Client ID", v.ClientID, "Client authentication", v.Method, "Client keys", v.Keys, "Redirect URIs", strings.Join(v.Redirects, ", "),
+				"Post-logout redirect URIs", strings.Join(v.Byes, ", "),
 				"Scopes", strings.Join(v.Scopes, " "), "Open to", v.Permitted, "Blocked", yes(v.Blocked), "Start URL", v.StartURL, "Contact", v.Contact,
 				"Created", when(v.Created), "Last used", last)
 		})

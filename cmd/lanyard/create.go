@@ -22,6 +22,7 @@ type appCreateCmd struct {
 	ACS         string   `name:"acs" help:"ACS URL, where there is no metadata." placeholder:"URL"`
 	OIDC        bool     `name:"oidc" help:"An OpenID Connect client."`
 	RedirectURI []string `name:"redirect-uri" sep:"none" help:"Where the client is answered; again for another." placeholder:"URI"`
+	PostLogout  []string `name:"post-logout-redirect-uri" sep:"none" help:"Where the client's people come back to after sign-out; again for another." placeholder:"URI"`
 	Type        string   `enum:"web,native,browser" default:"web" help:"What the client is: web, native or browser."`
 	Scope       []string `help:"Scopes of the client (default: openid,profile,email)." default:"openid,profile,email" placeholder:"NAME"`
 	JWKSURI     string   `name:"jwks-uri" help:"Where the client's public keys are: it proves itself with a key (private_key_jwt), not with a secret." placeholder:"URL"`
@@ -38,6 +39,7 @@ Examples:
     lanyard app create "Your Benefits" --metadata benefits-sp.xml --permit group:finance
     lanyard app create Wiki --entity-id https://wiki.example.com/meta --acs https://wiki.example.com/acs --permit everyone
     lanyard app create "Wellness Tracker" --oidc --redirect-uri https://wellness.example.com/callback --permit everyone
+    lanyard app create Wiki --oidc --redirect-uri https://wiki.example.com/cb --post-logout-redirect-uri https://wiki.example.com/bye --permit everyone
     lanyard app create Payroll --oidc --redirect-uri https://pay.example.com/cb --jwks-uri https://pay.example.com/keys --permit group:finance`
 }
 
@@ -51,12 +53,15 @@ func (c appCreateCmd) Run(g *globals) error {
 	if c.JWKSURI != "" && !c.OIDC {
 		return usagef("--jwks-uri is for --oidc")
 	}
+	if len(c.PostLogout) > 0 && !c.OIDC {
+		return usagef("--post-logout-redirect-uri is for --oidc")
+	}
 	return c.with(g, func(h *house) (err error) {
 		p := &apps.Put{App: &idp.App{Org: h.org.ID, Name: c.Name, StartURL: c.StartURL, ContactEmail: c.Contact}}
 		var remarks []saml.Remark
 		if c.OIDC {
 			o := apps.NewClient(c.Type)
-			o.RedirectURIs, o.Scopes, o.AuthorizationCode = c.RedirectURI, c.Scope, true
+			o.RedirectURIs, o.PostLogoutRedirectURIs, o.Scopes, o.AuthorizationCode = c.RedirectURI, c.PostLogout, c.Scope, true
 			for _, s := range c.Scope {
 				o.Refresh = o.Refresh || s == "refresh_token" || s == "offline_access"
 			}

@@ -1,11 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help test check fuzz bench build
+.PHONY: help test check fuzz bench torture build
 
 FUZZTIME ?= 30s
 BENCHTIME ?= 1s
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
 
 test: ## every test with its real parts; installs and starts what is missing (INSTALL=no: only says so)
 	@INSTALL=$(INSTALL) .ci/test
@@ -18,6 +18,9 @@ fuzz: ## every fuzz test for FUZZTIME (30s)
 
 bench: ## the rooms' benchmarks, BENCHTIME (1s) each
 	@. .ci/need-go && go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+torture: ## the tests of faults for an hour: 1,000 kills, 1,000,000 races; RELIABILITY.md has the figures
+	@INSTALL=$(INSTALL) .ci/torture
 
 build: ## ./lanyard, one static binary
 	@. .ci/need-go && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o lanyard ./cmd/lanyard

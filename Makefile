@@ -2,7 +2,6 @@
 .PHONY: help test check fuzz bench torture build
 
 FUZZTIME ?= 30s
-BENCHTIME ?= 1s
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
@@ -16,8 +15,8 @@ check: ## gofmt, go vet, staticcheck, errcheck
 fuzz: ## every fuzz test for FUZZTIME (30s)
 	@FUZZTIME=$(FUZZTIME) .ci/fuzz
 
-bench: ## the rooms' benchmarks, BENCHTIME (1s) each
-	@. .ci/need-go && go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+bench: ## the figures, into BENCHMARKS.md, about 15 minutes (LARGE=1: of a large store too)
+	@LARGE=$(LARGE) .ci/bench
 
 torture: ## the tests of faults for an hour: 1,000 kills, 1,000,000 races; RELIABILITY.md has the figures
 	@INSTALL=$(INSTALL) .ci/torture

@@ -80,9 +80,13 @@ func (o *org) database() (dsn string) {
 	return dsn
 }
 
-// the database is away for 30 seconds and back.
+// the database is away for 30 seconds and back: nobody answers there, or nothing arrives any more.
 func TestFaultDatabaseGone(t *testing.T) {
 	t.Parallel()
+	beside(t, map[string]func(t *testing.T){"refused": databaseRefused, "partition": databasePartition})
+}
+
+func databaseRefused(t *testing.T) {
 	file := binary(t)
 	o := newOrg(t, storetest.Postgres)
 	faultOrg(o, file)
@@ -112,10 +116,9 @@ func TestFaultDatabaseGone(t *testing.T) {
 	v.end()
 }
 
-// of two nodes one is cut off: nothing arrives any more, and nobody says so (half-open connections). It leaves
+// databasePartition cuts off one of two nodes: nothing arrives any more, and nobody says so (half-open connections). It leaves
 // readiness and issues nothing; the other goes on, and nobody who is sent there notices.
-func TestFaultPartition(t *testing.T) {
-	t.Parallel()
+func databasePartition(t *testing.T) {
 	file := binary(t)
 	o := newOrg(t, storetest.Postgres)
 	faultOrg(o, file)

@@ -215,6 +215,16 @@ func freeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
+// beside runs tests that mostly wait beside each other, without the turns that t.Parallel takes.
+func beside(t *testing.T, tests map[string]func(t *testing.T)) {
+	t.Helper()
+	var all sync.WaitGroup
+	for name, f := range tests {
+		all.Go(func() { t.Run(name, f) })
+	}
+	all.Wait()
+}
+
 // percentile of some durations, which it sorts.
 func percentile(all []time.Duration, p float64) time.Duration {
 	if len(all) == 0 {

@@ -87,72 +87,78 @@ func TestFaultHungMetadataURL(t *testing.T) {
 // People who begin and never come back: from the sign-in page, from the page that posts to an ACS, with half a request, with none.
 // Nothing is held for them, and everybody else is served.
 func TestFaultNobodyComesBack(t *testing.T) {
-	each(t, func(t *testing.T, o *org) {
-		file := binary(t)
-		faultOrg(o, file)
-		v := o.spawn(file, "")
-		c := newCrowd(o, file, func() string { return v.addr })
-		ana := c.signIn("u0")
-		if ana == nil {
-			t.Fatal("not signed in")
+	t.Parallel()
+	alone := func(kind string) func(t *testing.T) {
+		return func(t *testing.T) { nobodyComesBack(t, newOrg(t, kind)) }
+	}
+	beside(t, map[string]func(t *testing.T){storetest.SQLite: alone(storetest.SQLite), storetest.Postgres: alone(storetest.Postgres)})
+}
+
+func nobodyComesBack(t *testing.T, o *org) {
+	file := binary(t)
+	faultOrg(o, file)
+	v := o.spawn(file, "")
+	c := newCrowd(o, file, func() string { return v.addr })
+	ana := c.signIn("u0")
+	if ana == nil {
+		t.Fatal("not signed in")
+	}
+	open := func() int {
+		c.http.CloseIdleConnections()
+		time.Sleep(300 * time.Millisecond)
+		all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", v.cmd.Process.Pid))
+		if err != nil {
+			t.Skip("no /proc here: ", err)
 		}
-		open := func() int {
-			c.http.CloseIdleConnections()
-			time.Sleep(300 * time.Millisecond)
-			all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", v.cmd.Process.Pid))
-			if err != nil {
-				t.Skip("no /proc here: ", err)
-			}
-			return len(all)
-		}
-		leave := func() {
-			var all sync.WaitGroup
-			for range 8 {
-				all.Go(func() {
-					for range 20 {
-						c.answer(ana) // whose browser never reaches the ACS
-						stranger := &session{cookies: map[string]string{}}
-						sso := c.sso.Load()
-						if a, err := c.ask("GET", sso.redirect(sso.request(), ""), nil, stranger.with); err != nil || a.status/100 > 3 {
-							t.Errorf("an AuthnRequest: %v", err)
-						}
+		return len(all)
+	}
+	leave := func() {
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				for range 20 {
+					c.answer(ana) // whose browser never reaches the ACS
+					stranger := &session{cookies: map[string]string{}}
+					sso := c.sso.Load()
+					if a, err := c.ask("GET", sso.redirect(sso.request(), ""), nil, stranger.with); err != nil || a.status/100 > 3 {
+						t.Errorf("an AuthnRequest: %v", err)
 					}
-				})
-			}
-			all.Wait()
+				}
+			})
 		}
-		leave() // what is opened once and kept is open
-		before := open()
-		leave()
-		if after := open(); after > before+4 {
-			t.Errorf("%d files and connections are open, %d were before", after, before)
+		all.Wait()
+	}
+	leave() // what is opened once and kept is open
+	before := open()
+	leave()
+	if after := open(); after > before+4 {
+		t.Errorf("%d files and connections are open, %d were before", after, before)
+	}
+	// Half a request, and none.
+	var half []net.Conn
+	for i := range 200 {
+		n, err := net.Dial("tcp", v.addr)
+		if err != nil {
+			t.Fatal(err)
 		}
-		// Half a request, and none.
-		var half []net.Conn
-		for i := range 200 {
-			n, err := net.Dial("tcp", v.addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer n.Close()
-			if i%2 == 0 {
-				_, _ = io.WriteString(n, "GET /apps HTTP/1.1\r\nHost: x\r\nX-Half: ")
-			}
-			half = append(half, n)
+		defer n.Close()
+		if i%2 == 0 {
+			_, _ = io.WriteString(n, "GET /apps HTTP/1.1\r\nHost: x\r\nX-Half: ")
 		}
-		began := time.Now()
-		if s := c.signIn("u1"); s == nil || c.authorize(s) == nil || time.Since(began) > 3*time.Second {
-			t.Errorf("beside them: %s", time.Since(began))
+		half = append(half, n)
+	}
+	began := time.Now()
+	if s := c.signIn("u1"); s == nil || c.authorize(s) == nil || time.Since(began) > 3*time.Second {
+		t.Errorf("beside them: %s", time.Since(began))
+	}
+	for _, n := range half {
+		_ = n.SetReadDeadline(began.Add(15 * time.Second))
+		if _, err := io.Copy(io.Discard, n); err != nil {
+			t.Errorf("after %s: %v", time.Since(began), err)
+			break
 		}
-		for _, n := range half {
-			_ = n.SetReadDeadline(began.Add(15 * time.Second))
-			if _, err := io.Copy(io.Discard, n); err != nil {
-				t.Errorf("after %s: %v", time.Since(began), err)
-				break
-			}
-		}
-		t.Logf("%d files and connections before, %d after; half requests are over after %s", before, open(), time.Since(began).Round(100*time.Millisecond))
-		c.sane()
-		v.end()
-	})
+	}
+	t.Logf("%d files and connections before, %d after; half requests are over after %s", before, open(), time.Since(began).Round(100*time.Millisecond))
+	c.sane()
+	v.end()
 }

@@ -45,7 +45,7 @@ func TestFaultKeyRotation(t *testing.T) {
 				t.Errorf("key rotate %v: %s", args, out)
 			}
 		}
-		n := times(4, 100)
+		n := times(3, 100)
 		c.during(t, func() {
 			time.Sleep(500 * time.Millisecond)
 			for range n {

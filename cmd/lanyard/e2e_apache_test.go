@@ -132,8 +132,8 @@ func (f *stranger) start(args ...string) {
 	if err := cmd.Start(); err != nil {
 		f.t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
 	f.stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
@@ -153,9 +153,8 @@ func (f *stranger) start(args ...string) {
 			return
 		}
 		select {
-		case err := <-ended:
-			ended <- err
-			f.t.Fatalf("%s ended: %v\n%s", f.path, err, f.said())
+		case <-ended:
+			f.t.Fatalf("%s ended: %v\n%s", f.path, cmd.ProcessState, f.said())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

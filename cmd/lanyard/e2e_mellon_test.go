@@ -79,7 +79,7 @@ func TestMellon(t *testing.T) {
 	plain, liar := &mellonSite{Name: "plain", IdP: "idp.xml"}, &mellonSite{Name: "liar", IdP: "idp.xml"}
 	strong, weak := &mellonSite{Name: "strong", IdP: "idp.xml"}, &mellonSite{Name: "weak", IdP: "idp.xml"}
 	benefits.More = file("sp.xml") + "\n\t\tMellonCookieSameSite Lax" // what stands at the door does not matter for what comes by POST
-	posted.More = "MellonSPentityId https://posted.example/meta"        // it makes its metadata by itself
+	posted.More = "MellonSPentityId https://posted.example/meta"      // it makes its metadata by itself
 	plain.More, liar.More = file("plain-unsigned.xml"), file("liar-unsigned.xml")
 	strong.More, weak.More = file("strong.xml")+"\n\t\tMellonSignatureMethod rsa-sha512", file("weak.xml")+"\n\t\tMellonSignatureMethod rsa-sha1"
 	a := mellon(t, o, benefits, posted, plain, liar, strong, weak)

@@ -184,10 +184,6 @@ func bearer(token string) func(*http.Request) {
 	return func(q *http.Request) { q.Header.Set("Authorization", "Bearer "+token) }
 }
 
-func basic(id, secret string) func(*http.Request) {
-	return func(q *http.Request) { q.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret)) }
-}
-
 func (c *crowd) keep(h held) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

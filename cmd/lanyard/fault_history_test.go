@@ -28,9 +28,9 @@ type op struct {
 // operations may all lie within.
 func linearizable(history []op) error {
 	type zone struct {
-		value        string
-		first, last  time.Time // the earliest end, the latest start
-		written, end time.Time
+		value       string
+		first, last time.Time // the earliest end, the latest start
+		written     time.Time
 	}
 	zones := map[string]*zone{}
 	at := func(v string) *zone {

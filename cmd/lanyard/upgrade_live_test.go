@@ -294,7 +294,7 @@ func (o *org) twoVersions(t *testing.T, k *known, old, fresh *node) {
 		b.at = x.two // begun there, signed in here, on there
 		p = b.signIn(p, "ana")
 		code := w.code(p)
-		token, err := far.exchange(code)
+		_, err := far.exchange(code)
 		if err != nil {
 			t.Errorf("%s: a code: %v", x.name, err)
 			continue
@@ -319,7 +319,7 @@ func (o *org) twoVersions(t *testing.T, k *known, old, fresh *node) {
 		pocket.at(x.one)
 		pocketFar.at(x.two)
 		b.at = x.one
-		_, token = pocket.signIn(b.get(pocket.start()))
+		_, token := pocket.signIn(b.get(pocket.start()))
 		for i := range 4 {
 			if token, err = []*rp{pocketFar, pocket}[i%2].refresh(token.RefreshToken); err != nil {
 				t.Fatalf("%s: refresh %d: %v", x.name, i, err)

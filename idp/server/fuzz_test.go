@@ -87,7 +87,7 @@ func FuzzCanonical(f *testing.F) {
 		}
 		// Below a path of the org's, what a room sees passes too, and nothing outside of it is seen as inside.
 		in := server.Inside("/sso", "", &http.Request{URL: u})
-		if in != p && (p != "/sso"+in && !(p == "/sso" && in == "/") && !strings.HasPrefix(p, "/.well-known/")) {
+		if in != p && (p != "/sso"+in && (p != "/sso" || in != "/") && !strings.HasPrefix(p, "/.well-known/")) {
 			t.Errorf("%q is seen as %q", p, in)
 		}
 		if inner, err := url.ParseRequestURI(in); err != nil || !server.Canonical(&http.Request{URL: inner}) {

@@ -158,10 +158,10 @@ func (g *generator) attributes(scope map[string]string, prefixes []string) (part
 		}
 		isID := local == "ID" || local == "id"
 		uri := scope[strings.TrimSuffix(prefix, ":")]
-		switch {
-		case prefix == "":
+		switch prefix {
+		case "":
 			uri = ""
-		case prefix == "xml:":
+		case "xml:":
 			uri = "xml"
 		}
 		if seen[uri+" "+local] || isID && hasID || g.plain && (prefix == "xml:" || prefix != "" && prefixed > 0) {

@@ -3,6 +3,7 @@ package main_test
 import (
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -25,19 +26,19 @@ func TestAuthOpenIDC(t *testing.T) {
 		person("ana", "givenName: Ana\nfamilyName: \"d'Ávila 東\"\ngroups: [finance, \"Bücher & O'Brien's\"]"), person("ben", ""))
 	o.serveTLS() // it asks nobody about tokens but over https
 	a := newApache(t, o, "mod_auth_openidc.so")
-	// What it sends by itself has no PKCE; the other is told to.
-	wiki, shop := &relyingSite{Name: "wiki"}, &relyingSite{Name: "shop", More: "OIDCPKCEMethod S256\n\tOIDCPassRefreshToken On\n\tOIDCRefreshAccessTokenBeforeExpiry 7200"}
-	for _, s := range []*relyingSite{wiki, shop} {
-		s.URL = a.site(o, s.Name)
-		o.run("app", "create", s.Name, "--oidc", "--redirect-uri", s.URL+"/oidc/callback", "--scope", "openid,profile,email,groups,offline_access", "--permit", "group:finance")
-		s.ID, s.Secret = clientID.FindStringSubmatch(o.run("app", "connect", s.Name))[1], o.line("app", "secret", s.Name)
-	}
+	// What it sends by itself has no PKCE; the other is told to. One is declared, the other made in one line.
+	wiki, shop := &relyingSite{Name: "wiki", ID: "wiki", Secret: secret}, &relyingSite{Name: "shop", More: "OIDCPKCEMethod S256\n\tOIDCPassRefreshToken On\n\tOIDCRefreshAccessTokenBeforeExpiry 7200"}
+	wiki.URL, shop.URL = a.site(o, wiki.Name), a.site(o, shop.Name)
+	o.apply(client("Wiki", wiki.ID, wiki.URL+"/oidc/callback", "clientSecret: {plain: "+secret+"}\nscopes: [openid, profile, email, groups, offline_access]\n"+
+		"flows: {authorizationCode: true, refresh: true}\npostLogoutRedirectURIs: [\""+wiki.URL+"/bye?from=wiki\"]", "{groups: [finance]}"))
+	o.run("app", "create", "Shop", "--oidc", "--redirect-uri", shop.URL+"/oidc/callback", "--scope", "openid,profile,email,groups,offline_access", "--permit", "group:finance")
+	shop.ID, shop.Secret = clientID.FindStringSubmatch(o.run("app", "connect", "Shop"))[1], o.line("app", "secret", "Shop")
 	a.begin("authopenidc.conf", map[string]any{"Sites": []*relyingSite{wiki, shop}, "Issuer": o.url})
 
 	// The protected page after sign-in, and where one wanted to go.
 	b := o.browser()
 	p := b.get(wiki.URL + "/pages/1?x=%C3%BC&y=2").asks(t)
-	if !strings.Contains(p.body, "to continue to wiki") {
+	if !strings.Contains(p.body, "to continue to Wiki") {
 		t.Errorf("the page does not say for what one signs in:\n%s", p.body)
 	}
 	p = b.signIn(p, "ana")
@@ -65,7 +66,7 @@ func TestAuthOpenIDC(t *testing.T) {
 		t.Errorf("the other backend was told %v", first)
 	}
 	next := b.get(shop.URL + "/next").told(t)
-	if next["OIDC_access_token"] == first["OIDC_access_token"] || len(o.events("--code", "OauthRefreshToken", "--app", "shop")) == 0 {
+	if next["OIDC_access_token"] == first["OIDC_access_token"] || len(o.events("--code", "OauthRefreshToken", "--app", "Shop")) == 0 {
 		t.Errorf("the access token was not refreshed: %v", next)
 	}
 
@@ -96,11 +97,11 @@ func TestAuthOpenIDC(t *testing.T) {
 			t.Errorf("the API took a token, %s: %d", what, status)
 		}
 	}
-	o.run("app", "block", "wiki")
+	o.run("app", "block", "Wiki")
 	if status, _ := api("/api/plans", token); status != 401 {
 		t.Errorf("the API took a token of a blocked app: %d", status)
 	}
-	o.run("app", "unblock", "wiki")
+	o.run("app", "unblock", "Wiki")
 
 	// Who may not use the app is told so by the app, and the backend nothing. (Where an error comes with iss, RFC 9207 §2,
 	// this version of the module takes it for a sign-in that somebody else starts, and has no words for it.)
@@ -109,7 +110,21 @@ func TestAuthOpenIDC(t *testing.T) {
 	if !strings.HasPrefix(p.url.String(), wiki.URL+"/oidc/callback?error=access_denied&") || strings.Contains(p.body, "OIDC_CLAIM") {
 		t.Errorf("without access: %d %s\n%s", p.status, p.url, p.body)
 	}
-	if e := o.events("--app", "wiki", "--user", "ben"); len(e) == 0 || e[0].Code != "NoAccess" && e[0].Code != "AppAccessDenied" {
+	if e := o.events("--app", "Wiki", "--user", "ben"); len(e) == 0 || e[0].Code != "NoAccess" && e[0].Code != "AppAccessDenied" {
 		t.Errorf("without access: the event says %+v", e)
+	}
+
+	// RP-Initiated Logout: the module ends its own session and sends the browser here with its ID token; ours ends, and
+	// the browser is back where the app wanted it. Afterwards both apps' pages ask again.
+	b = o.in("ana")
+	b.get(wiki.URL + "/").told(t)
+	p = b.get(wiki.URL + "/oidc/callback?logout=" + url.QueryEscape(wiki.URL+"/bye?from=wiki"))
+	if p.url.String() != wiki.URL+"/bye?from=wiki" || p.told(t)["OIDC_CLAIM_sub"] != "" {
+		t.Errorf("signed out, the browser is at %s (%d) by %v\n%s", p.url, p.status, p.way, p.body)
+	}
+	b.get(wiki.URL + "/").asks(t)
+	b.get(shop.URL + "/").asks(t)
+	if p := b.get("/apps"); p.url.Path != "/signin" {
+		t.Errorf("signed out, /apps is %s", p.url)
 	}
 }

@@ -37,7 +37,8 @@ type plan struct {
 	round  time.Duration // LANYARD_FIGURES_ROUND: how long one is
 	rows   *regexp.Regexp
 	kinds  []string
-	write  bool // LANYARD_FIGURES_WRITE: into BENCHMARKS.md
+	write  bool   // LANYARD_FIGURES_WRITE: into BENCHMARKS.md
+	perf   string // LANYARD_FIGURES_PERF: a folder for what perf(1) sees of the server, row by row
 
 	server, driver int // cores
 	unit           unit
@@ -49,7 +50,7 @@ func newPlan(b *testing.B) *plan {
 	p := &plan{
 		dir: env("DIR", "../../.cache/bench"), rounds: must(strconv.Atoi(env("ROUNDS", "5"))), round: must(time.ParseDuration(env("ROUND", "1s"))),
 		rows: regexp.MustCompile(env("ROWS", "")), kinds: strings.Fields(env("KINDS", storetest.SQLite+" "+storetest.Postgres)),
-		write: env("WRITE", "") != "", server: runtime.NumCPU() - 1,
+		write: env("WRITE", "") != "", perf: env("PERF", ""), server: runtime.NumCPU() - 1,
 	}
 	if p.server == p.driver {
 		b.Skip("the driver and the server need a core each")
@@ -60,6 +61,9 @@ func newPlan(b *testing.B) *plan {
 	p.dir = must(filepath.Abs(p.dir))
 	p.bin = filepath.Join(p.dir, "lanyard")
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", p.bin, ".") // as `make build`
+	if p.perf != "" {
+		build.Args = slices.Delete(build.Args, 3, 5) // with its symbols
+	}
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("%s", out)
@@ -167,6 +171,9 @@ func (p *plan) row(b *testing.B, w *world, r *result, f flow) figure {
 		return g
 	}
 	g.alone = run(1, p.round)
+	if p.perf != "" {
+		defer p.record(b, w, f)()
+	}
 	for range p.rounds {
 		before := p.unit.cost(p.server, 100)
 		began := cpuTime(w.child.Process.Pid)
@@ -182,4 +189,17 @@ func (p *plan) row(b *testing.B, w *world, r *result, f flow) figure {
 	fmt.Fprintf(os.Stderr, "  %-60.60s %.3f  %v  p50/p99 at 1: %v %v, at 8: %v %v\n", f.name, median(g.ratios), median(g.cpu).Round(time.Microsecond),
 		g.alone.at(50), g.alone.at(99), g.many.at(50), g.many.at(99))
 	return g
+}
+
+// record has perf watch the server until the returned function is called.
+func (p *plan) record(b *testing.B, w *world, f flow) (stop func()) {
+	name := regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(f.name), "-")
+	cmd := exec.Command("perf", "record", "-q", "-F", "2500", "-g", "-p", strconv.Itoa(w.child.Process.Pid), "-o", filepath.Join(p.perf, name))
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	return func() {
+		must(0, cmd.Process.Signal(os.Interrupt))
+		_ = cmd.Wait() // says that it was interrupted
+	}
 }

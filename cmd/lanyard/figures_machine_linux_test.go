@@ -1,14 +1,12 @@
 package main_test
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -135,13 +133,4 @@ func disk(tb testing.TB, dir string) string {
 		}
 	}
 	return found
-}
-
-// inGit is what git says of this checkout, or nothing.
-func inGit(args ...string) string {
-	out, err := exec.Command("git", args...).Output()
-	if err != nil {
-		return ""
-	}
-	return string(bytes.TrimSpace(out))
 }

@@ -57,8 +57,11 @@ func TestFaultMigrationKilled(t *testing.T) {
 			before, columns := contents(t, o, nil)
 			delete(before, "schema")
 			kills := 0
+			var took time.Duration // of the one that was let live
 			for {
+				began := time.Now()
 				_, code := die(t, o, kills+1)
+				took = time.Since(began)
 				if code == 0 {
 					break
 				}
@@ -85,7 +88,7 @@ func TestFaultMigrationKilled(t *testing.T) {
 			if out := o.run("user", "list"); !strings.Contains(out, "ana") {
 				t.Errorf("nobody is there:\n%s", out)
 			}
-			t.Logf("%s: killed at %d steps, %d tables compared", r.Version, kills, len(before))
+			t.Logf("%s: killed at %d steps, %d tables compared; migrated in %s", r.Version, kills, len(before), took.Round(time.Millisecond))
 		})
 	})
 }
@@ -148,12 +151,14 @@ func TestFaultNewerSchema(t *testing.T) {
 		}
 		set(99, 99)
 		before, _ := contents(t, o, nil)
+		var longest time.Duration
 		for _, args := range [][]string{{"serve", "--listen", "127.0.0.1:0"}, {"user", "list"}, {"apply", "-f", "-"}} {
 			began := time.Now()
 			out, code := o.command(file, person("eve", ""), nil, args...)
 			if code != 1 || !strings.Contains(out, "this binary is too old for the database") || !strings.Contains(out, "99") || time.Since(began) > 10*time.Second {
 				t.Errorf("%v: exit %d in %s: %s", args, code, time.Since(began), out)
 			}
+			longest = max(longest, time.Since(began))
 		}
 		if after, _ := contents(t, o, nil); fmt.Sprint(after) != fmt.Sprint(before) {
 			t.Error("something was changed")
@@ -164,6 +169,7 @@ func TestFaultNewerSchema(t *testing.T) {
 		if s := c.signIn("u0"); s == nil || c.authorize(s) == nil {
 			t.Error("nobody is signed in beside a newer schema that allows it")
 		}
+		t.Logf("refused within %s", longest.Round(time.Millisecond))
 		v.end()
 	})
 }

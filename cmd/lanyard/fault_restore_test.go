@@ -116,8 +116,11 @@ func TestFaultRestoreResurrectsNothing(t *testing.T) {
 		}
 
 		n.stop()
+		began := time.Now()
 		putBack()
+		restored := time.Since(began)
 		o.serve("--listen", n.addr)
+		t.Logf("put back after %s, served again %s later", restored.Round(time.Millisecond), (time.Since(began) - restored).Round(time.Millisecond))
 
 		// Nothing of it lives.
 		for name, b := range map[string]*browser{"ana's": ana, "ben's": ben, "cyd's, by link": cyd, "the one that signed in later": waiting} {
@@ -206,14 +209,17 @@ func TestFaultDroppedTable(t *testing.T) {
 		oidcOrg(t, o)
 		w := wellness(t, o)
 		_, token := w.signIn(o.in("ana").get(w.start()))
+		var longest time.Duration
 		for _, table := range []string{"grants", "usr", "schema"} {
 			o.drop(t, table)
+			began := time.Now()
 			if _, err := w.refresh(token.RefreshToken); err == nil {
 				t.Errorf("a token without the table %s", table)
 			}
 			if status, got := w.call("/oauth2/introspect", url.Values{"token": {token.AccessToken}}); status < 500 {
 				t.Errorf("without the table %s: %d %v", table, status, got)
 			}
+			longest = max(longest, time.Since(began))
 		}
 		if p := o.browser().get("/apps"); p.status == 200 {
 			if q := o.browser().signIn(p, "ana"); q.status < 500 {
@@ -225,10 +231,12 @@ func TestFaultDroppedTable(t *testing.T) {
 			t.Errorf("doctor: %d\n%s", code, out)
 		}
 		o.nodes[0].stop()
+		began := time.Now()
 		out, stderr, code := o.try("", "serve", "--listen", "127.0.0.1:0")
 		if code != 1 || out != "" {
 			t.Errorf("it starts all the same: %d %q %s", code, out, stderr)
 		}
+		t.Logf("a refresh and an introspection refused within %s; the next start refused after %s", longest.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 	})
 }
 
@@ -243,6 +251,7 @@ func TestFaultVanishedDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	began := time.Now()
 	if p := o.browser().get("/signin"); p.status == 200 {
 		if q := o.browser().signIn(p, "ana"); q.status != 503 {
 			t.Errorf("signing in: %d", q.status)
@@ -258,6 +267,7 @@ func TestFaultVanishedDatabase(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 	}
+	t.Logf("unready after %s", time.Since(began).Round(100*time.Millisecond))
 	for _, args := range [][]string{{"user", "list"}, {"serve", "--listen", "127.0.0.1:0"}, {"restore", filepath.Join(o.dir, "lanyard.db")}} {
 		if out, stderr, code := o.try("", args...); code != 1 || out != "" {
 			t.Errorf("lanyard %s: %d %q %q", args[0], code, out, stderr)

@@ -50,7 +50,7 @@ type known struct {
 	Events []event
 
 	Session, Ended   []*http.Cookie // a person signed in; one who was, until an administrator ended it
-	Begun            []*http.Cookie // a browser that was asked to sign in for an app, and where it was then
+	Begun            []*http.Cookie // a browser that was asked to sign in for an app, and where it goes on
 	BegunAt          string
 	BegunState       string
 	PersistentNameID string

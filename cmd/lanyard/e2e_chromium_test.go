@@ -22,7 +22,7 @@ import (
 )
 
 // chromium starts a headless Chromium, closed at the end of the test. LANYARD_SCREENSHOTS is a folder for what it saw.
-func chromium(t *testing.T) context.Context {
+func chromium(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil && os.Getenv("CI") != "" {
@@ -35,7 +35,7 @@ func chromium(t *testing.T) context.Context {
 		opts = append(opts, chromedp.Flag(flag, true))
 	}
 	opts = append(opts, chromedp.Flag("disable-features", "Translate,OptimizationHints,MediaRouter,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable"))
-	all, stop := chromedp.NewExecAllocator(context.Background(), opts...)
+	all, stop := chromedp.NewExecAllocator(context.Background(), append(opts, flags...)...)
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(all)
 	t.Cleanup(cancel)

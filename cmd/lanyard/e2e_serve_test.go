@@ -387,8 +387,13 @@ func TestCertificateReadAgain(t *testing.T) {
 	if !ask() {
 		t.Error("HTTP/2: a connection a request")
 	}
+	ready := []string{"ready", "--listen", s.addr, "--tls-cert", certFile}
+	o.run(ready...)
 	s.signal(syscall.SIGTERM)
 	s.logged(`"leaving"`)
+	if _, stderr, code := o.try("", ready...); code != 1 || !strings.Contains(stderr, "503 leaving") {
+		t.Errorf("ready while it leaves: %d %s", code, stderr)
+	}
 	fresh := 0
 	for range 20 {
 		if !ask() {

@@ -4,7 +4,7 @@
 //	main.go      the commands and their flags; exit codes 0 ok, 1 failed, 2 usage
 //	house.go     opening the database and the org, the same for every command; master.go: the master key
 //	print.go     table, JSON or YAML
-//	serve.go     serve, and how it leaves; listen.go: where it listens, its TLS certificate
+//	serve.go     serve, and how it leaves; listen.go: where it listens, its TLS certificate; ready.go: ready
 //	declare.go   apply, export
 //	app.go       app …; create.go: app create, app connect
 //	gateway.go   gateway token …
@@ -39,6 +39,7 @@ type cli struct {
 
 	Demo     demoCmd     `cmd:"" help:"Run a throw-away identity provider with three sample apps."`
 	Serve    serveCmd    `cmd:"" help:"Run the server."`
+	Ready    readyCmd    `cmd:"" help:"Say whether the server on this machine is ready (a container's health check)."`
 	Apply    applyCmd    `cmd:"" help:"Declare users, apps and policies from YAML."`
 	Export   exportCmd   `cmd:"" help:"Print what is declared, as the YAML that declares it."`
 	App      appCmd      `cmd:"" help:"Connected apps."`

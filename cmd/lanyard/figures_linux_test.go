@@ -28,7 +28,8 @@ import (
 //	figures_drive_linux_test.go       the driver
 //	figures_machine_linux_test.go     cores, clocks, memory, disk
 //	figures_statements_linux_test.go  which SQL a row runs, as PostgreSQL logs it
-//	figures_report_linux_test.go      the tables in BENCHMARKS.md, and the plot
+//	figures_report_linux_test.go      the tables in BENCHMARKS.md
+//	figures_plot_linux_test.go        .github/figures.svg
 
 // plan is what the environment says; .ci/bench sets it.
 type plan struct {
@@ -80,6 +81,8 @@ type figure struct {
 	cpu        []time.Duration // of one flow, a round each
 	alone      load            // one in flight
 	many       load            // eight
+	allocs     float64         // in the server, a flow
+	bytes      float64
 	statements string
 }
 
@@ -104,7 +107,7 @@ func BenchmarkFigures(b *testing.B) {
 	}
 	p := newPlan(b)
 	pinAll(p.driver)
-	r := &report{plan: p, machine: machine(b, p.dir), size: must(os.Stat(p.bin)).Size()}
+	r := newReport(b, p)
 	for _, kind := range p.kinds {
 		fmt.Fprintf(os.Stderr, "%s, an empty store\n", kind)
 		r.empty = append(r.empty, p.measure(b, p.emptyWorld(b, kind), kind))
@@ -170,7 +173,10 @@ func (p *plan) row(b *testing.B, w *world, r *result, f flow) figure {
 	if g.absent {
 		return g
 	}
+	allocs, bytes := w.allocated()
 	g.alone = run(1, p.round)
+	allocsThen, bytesThen := w.allocated()
+	g.allocs, g.bytes = (allocsThen-allocs)/float64(g.alone.flows), (bytesThen-bytes)/float64(g.alone.flows)
 	if p.perf != "" {
 		defer p.record(b, w, f)()
 	}
@@ -186,8 +192,8 @@ func (p *plan) row(b *testing.B, w *world, r *result, f flow) figure {
 	}
 	g.many.flows = len(g.many.took)
 	slices.Sort(g.many.took)
-	fmt.Fprintf(os.Stderr, "  %-60.60s %.3f  %v  p50/p99 at 1: %v %v, at 8: %v %v\n", f.name, median(g.ratios), median(g.cpu).Round(time.Microsecond),
-		g.alone.at(50), g.alone.at(99), g.many.at(50), g.many.at(99))
+	fmt.Fprintf(os.Stderr, "  %-60.60s %.3f  %v  p50/p99 at 1: %v %v, at 8: %v %v  %.0f allocations, %.0f bytes\n", f.name, median(g.ratios), median(g.cpu).Round(time.Microsecond),
+		g.alone.at(50), g.alone.at(99), g.many.at(50), g.many.at(99), g.allocs, g.bytes)
 	return g
 }
 

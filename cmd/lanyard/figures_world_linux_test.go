@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -152,6 +154,27 @@ func (w *world) stop() {
 		w.b.Errorf("an error is in the log: %.500s", log[i:])
 	}
 	w.child = nil
+}
+
+var heapCounter = regexp.MustCompile(`(?m)^go_memstats_(mallocs|alloc_bytes)_total (\S+)$`)
+
+// allocated is how many objects and bytes the server has allocated so far, as its metrics tell.
+func (w *world) allocated() (objects, bytes float64) {
+	w.b.Helper()
+	k, err := connect(w.addr)
+	if err != nil {
+		w.b.Fatal(err)
+	}
+	defer k.Close()
+	a, err := (&worker{keepalive: k, world: w}).send(http.StatusOK, (&worker{world: w}).get("/metrics", ""))
+	if err != nil {
+		w.b.Fatal(err)
+	}
+	found := map[string]float64{}
+	for _, m := range heapCounter.FindAllStringSubmatch(string(a.body), -1) {
+		found[m[1]] = must(strconv.ParseFloat(m[2], 64))
+	}
+	return found["mallocs"], found["alloc_bytes"]
 }
 
 // enter signs everybody in and gets everybody's tokens, as the flows need them. The server runs.

@@ -158,6 +158,6 @@ func (w *worker) userinfo() error {
 // signIn is a person at a browser that is new to the house; the address is everybody's.
 func (w *worker) signIn() error {
 	_, err := w.send(http.StatusSeeOther, w.form("/signin", "Origin: http://"+w.addr+"\r\n",
-		"username="+w.people[w.n%len(w.people)]+"&password="+url.QueryEscape(password)))
+		"username="+w.people[(w.n+w.turn*inFlight)%len(w.people)]+"&password="+url.QueryEscape(password)))
 	return err
 }

@@ -24,6 +24,7 @@ import (
 //
 //	figures_linux_test.go             the plan: which worlds, what is measured of each
 //	figures_world_linux_test.go       a world: a database, a server on it, and who may ask it what
+//	figures_large_linux_test.go       a world that grows
 //	figures_flows_linux_test.go       the rows
 //	figures_drive_linux_test.go       the driver
 //	figures_machine_linux_test.go     cores, clocks, memory, disk
@@ -39,6 +40,7 @@ type plan struct {
 	rows   *regexp.Regexp
 	kinds  []string
 	write  bool   // LANYARD_FIGURES_WRITE: into BENCHMARKS.md
+	large  bool   // LANYARD_FIGURES_LARGE: large stores too
 	perf   string // LANYARD_FIGURES_PERF: a folder for what perf(1) sees of the server, row by row
 
 	server, driver int // cores
@@ -51,7 +53,7 @@ func newPlan(b *testing.B) *plan {
 	p := &plan{
 		dir: env("DIR", "../../.cache/bench"), rounds: must(strconv.Atoi(env("ROUNDS", "5"))), round: must(time.ParseDuration(env("ROUND", "1s"))),
 		rows: regexp.MustCompile(env("ROWS", "")), kinds: strings.Fields(env("KINDS", storetest.SQLite+" "+storetest.Postgres)),
-		write: env("WRITE", "") != "", perf: env("PERF", ""), server: runtime.NumCPU() - 1,
+		write: env("WRITE", "") != "", large: env("LARGE", "") != "", perf: env("PERF", ""), server: runtime.NumCPU() - 1,
 	}
 	if p.server == p.driver {
 		b.Skip("the driver and the server need a core each")
@@ -110,7 +112,20 @@ func BenchmarkFigures(b *testing.B) {
 	r := newReport(b, p)
 	for _, kind := range p.kinds {
 		fmt.Fprintf(os.Stderr, "%s, an empty store\n", kind)
-		r.empty = append(r.empty, p.measure(b, p.emptyWorld(b, kind), kind))
+		w := p.emptyWorld(b, kind)
+		result := p.measure(b, w, kind)
+		r.empty = append(r.empty, result)
+		if kind == storetest.Postgres {
+			p.statements(b, w, result)
+		}
+		if !p.large {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%s, a large store\n", kind)
+		began := time.Now()
+		w.grow(largeUsers, largeApps, largeGrants, os.Stderr)
+		r.fill = append(r.fill, filled{kind, largeWords, time.Since(began), w.size()})
+		r.large = append(r.large, p.measure(b, w, kind))
 	}
 	r.finish(b)
 }
@@ -150,10 +165,6 @@ func (p *plan) measure(b *testing.B, w *world, kind string) *result {
 	time.Sleep(10 * time.Second)
 	r.worked = memory(w.child.Process.Pid, "VmRSS")
 	fmt.Fprintf(os.Stderr, "  %-60.60s %.1f MiB\n", "memory ten seconds after all that", float64(r.worked)/(1<<20))
-	if kind == storetest.Postgres {
-		w.stop()
-		p.statements(b, w, r)
-	}
 	return r
 }
 
@@ -172,6 +183,9 @@ func (p *plan) row(b *testing.B, w *world, r *result, f flow) figure {
 	run(inFlight, p.round/4) // caches, statements, templates
 	if g.absent {
 		return g
+	}
+	for end, last := time.Now().Add(20*time.Second), w.turns.Load()+int64(w.warm); w.turns.Load() < last && time.Now().Before(end); {
+		run(inFlight, p.round/4)
 	}
 	allocs, bytes := w.allocated()
 	g.alone = run(1, p.round)

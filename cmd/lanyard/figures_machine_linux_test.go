@@ -50,8 +50,14 @@ func pinAll(core int) {
 	}
 }
 
+const anyCore = -1
+
 // on runs f on a core, in a thread of its own that ends with it.
 func on(core int, f func()) {
+	if core == anyCore {
+		f()
+		return
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		runtime.LockOSThread() // and never unlocked: the thread, and where it is pinned, ends with the goroutine

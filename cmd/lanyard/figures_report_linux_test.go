@@ -49,6 +49,9 @@ const (
 
 func newReport(b *testing.B, p *plan) *report {
 	r := &report{write: p.write, when: time.Now(), commit: commit(), command: "make bench", machine: machine(b, p.dir), size: must(os.Stat(p.bin)).Size()}
+	if p.large {
+		r.command = "LARGE=1 " + r.command
+	}
 	if file := os.Getenv("LANYARD_FIGURES_ROOMS"); file != "" {
 		r.rooms = must(os.ReadFile(file))
 	}

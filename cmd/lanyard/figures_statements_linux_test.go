@@ -21,11 +21,7 @@ func (p *plan) statements(b *testing.B, w *world, r *result) {
 	if file == "" {
 		return
 	}
-	for _, v := range w.env {
-		if dsn, ok := strings.CutPrefix(v, "LANYARD_DATABASE="); ok {
-			w.start(p.server, "LANYARD_DATABASE="+dsn+"&options=-c%20log_statement%3Dall")
-		}
-	}
+	w.start(p.server, "LANYARD_DATABASE="+w.dsn+"&options=-c%20log_statement%3Dall")
 	defer w.stop()
 	for i := range r.figures {
 		f := &r.figures[i]

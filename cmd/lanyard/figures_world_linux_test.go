@@ -30,9 +30,13 @@ type world struct {
 	b    testing.TB
 	bin  string
 	dir  string
+	dsn  string
 	env  []string
 	addr string
 	org  string // the default org's id
+	warm int    // so many are asked for once before a row is measured: what is kept of apps is kept, last uses are written
+
+	master []byte
 
 	sessions []string // Cookie header lines of people who are signed in
 	people   []string // usernames of people with the password that all have
@@ -58,10 +62,8 @@ type holding struct {
 	of    rpApp
 }
 
-// pick takes one of all, each in its turn: not one after the other, which a page of the database would hold together.
-func pick[T any](all []T, turn int) T {
-	return all[uint64(turn)*0x9E3779B97F4A7C15>>20%uint64(len(all))]
-}
+// pick takes one of all, each in its turn.
+func pick[T any](all []T, turn int) T { return all[turn%len(all)] }
 
 func basicAuth(id, secret string) string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(secret))) + "\r\n"
@@ -71,12 +73,11 @@ func basicAuth(id, secret string) string {
 func newWorld(b testing.TB, bin, dir, dsn string) *world {
 	b.Helper()
 	l := must(net.Listen("tcp", "127.0.0.1:0"))
-	w := &world{b: b, bin: bin, dir: dir, addr: l.Addr().String()}
+	w := &world{b: b, bin: bin, dir: dir, dsn: dsn, addr: l.Addr().String(), master: make([]byte, 32)}
 	must(0, l.Close())
-	master := make([]byte, 32)
-	rand.Read(master)
+	rand.Read(w.master)
 	w.env = append(os.Environ(), "GOMAXPROCS=1", "LANYARD_DATA="+dir, "LANYARD_DATABASE="+dsn, "LANYARD_URL=http://"+w.addr,
-		"LANYARD_MASTER_KEY="+base64.StdEncoding.EncodeToString(master))
+		"LANYARD_MASTER_KEY="+base64.StdEncoding.EncodeToString(w.master))
 	docs := []string{"kind: Group\nname: staff", "kind: Scope\nname: orders\nlabel: See your orders\naudience: https://orders.example.com",
 		"kind: User\nusername: svc\ntype: service",
 		app("Once", "once.example", "sign: {response: false, assertion: true}", "groups: [staff]"),
@@ -218,6 +219,9 @@ func (w *world) enter() {
 				return err
 			}
 			w.machines = append(w.machines, holding{t.Access, w.batch[0]})
+			if err := k.sso(w.once[0]); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

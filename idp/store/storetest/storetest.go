@@ -4,6 +4,8 @@
 //	LANYARD_TEST_POSTGRES   the URL of a PostgreSQL server on which databases may be made; without it, tests on PostgreSQL are
 //	                        skipped, and with CI set they fail
 //
+// Fill makes a large store of a small one: large.go who and what is in it, large_fill.go row by row, large_bulk.go fast.
+//
 // A PostgreSQL server keeps one database a schema, lanyard_template_…, from one run to the next.
 package storetest
 

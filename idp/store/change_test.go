@@ -170,9 +170,10 @@ func TestTwoNodes(t *testing.T) {
 		if got, err := w.Get(t.Context(), "app"); err != nil || got != open {
 			t.Fatalf("after WaitSeen: %q, %v; want %q", got, err, open)
 		}
-		began := time.Now()
 		define(t, a, "app", blocked)
+		changed := time.Now()
 		for {
+			asked := time.Now()
 			got, err := w.Get(t.Context(), "app")
 			if err != nil {
 				t.Fatal(err)
@@ -180,14 +181,23 @@ func TestTwoNodes(t *testing.T) {
 			if got == blocked {
 				break
 			}
-			if time.Since(began) > time.Second {
-				t.Fatal("not seen within a second")
+			if d := asked.Sub(changed); d > time.Second {
+				t.Fatalf("not seen by who asks %s later", d)
 			}
 			time.Sleep(time.Millisecond)
 		}
 	}
-	n := w.loads.Load()
-	if _, err := w.Get(t.Context(), "app"); err != nil || w.loads.Load() != n {
+	kept := 0
+	for range 20 { // where the machine is so busy that a reading fails, a value is not kept
+		n := w.loads.Load()
+		if _, err := w.Get(t.Context(), "app"); err != nil {
+			t.Fatal(err)
+		}
+		if w.loads.Load() == n {
+			kept++
+		}
+	}
+	if kept == 0 {
 		t.Error("nothing is kept at all")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -39,7 +40,7 @@ func openBulk(ctx context.Context, dsn string) (bulk, error) {
 	if !isLite {
 		return &pgBulk{conn{c, pool}}, nil
 	}
-	b := &liteBulk{conn{c, pool}}
+	b := &liteBulk{conn{c, pool}, path}
 	// What a crash leaves behind is thrown away, so nothing waits for the disk. The indexes stay, and mostly in memory.
 	if err := b.pragmas(ctx, "locking_mode=EXCLUSIVE", "journal_mode=OFF", "synchronous=OFF", "cache_size=-2000000"); err != nil {
 		return nil, errors.Join(err, b.close())
@@ -56,7 +57,10 @@ func (c conn) db() *sql.Conn { return c.conn }
 
 func (c conn) close() error { return errors.Join(c.conn.Close(), c.pool.Close()) }
 
-type liteBulk struct{ conn }
+type liteBulk struct {
+	conn
+	path string
+}
 
 func (b *liteBulk) pragmas(ctx context.Context, all ...string) error {
 	for _, p := range all {
@@ -116,6 +120,16 @@ func (b *liteBulk) batch(ctx context.Context, table string, cols []string, from,
 
 func (b *liteBulk) finish(ctx context.Context) error {
 	return b.pragmas(ctx, "journal_mode=WAL", "locking_mode=NORMAL")
+}
+
+// close has the disk take all of it now, and not when the first server does.
+func (b *liteBulk) close() error {
+	err := b.conn.close()
+	f, e := os.OpenFile(b.path, os.O_RDWR, 0)
+	if e != nil {
+		return errors.Join(err, e)
+	}
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 type pgBulk struct{ conn }

@@ -189,7 +189,7 @@ func TestFaultPowerLost(t *testing.T) {
 	for i := range 4 {
 		work.Go(func() {
 			s := c.signIn(fmt.Sprintf("u%d", i))
-			for range times(60, 600) {
+			for range times(60, 240) {
 				if s == nil {
 					break
 				}
@@ -207,7 +207,7 @@ func TestFaultPowerLost(t *testing.T) {
 	v.kill()
 	c.http.CloseIdleConnections()
 	c.sane()
-	if len(grants) < times(240, 2400) {
+	if len(grants) < times(240, 960) {
 		t.Fatalf("only %d grants", len(grants))
 	}
 
@@ -217,7 +217,7 @@ func TestFaultPowerLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	cuts := map[int]bool{moments: true}
-	for len(cuts) < times(12, 300) {
+	for len(cuts) < times(12, 200) {
 		cuts[rand.IntN(moments)+1] = true
 	}
 	now, cut, compared, forgotten := 0, 0, 0, 0

@@ -31,14 +31,20 @@ const mostAskers = 4096
 func (w *world) grow(users, apps, grants int, log io.Writer) *storetest.Large {
 	w.b.Helper()
 	l := &storetest.Large{
-		Users: users, Apps: apps, Grants: grants, Org: w.org, Person: w.people[0], Secret: secret, Now: time.Now(),
+		Users: users, Apps: apps, Grants: grants, Org: w.org, Person: w.people[0], Secret: secret, Now: time.Now().Truncate(time.Microsecond),
 		SAML:   []storetest.Mould{{APIName: "Once", Word: "https://once"}, {APIName: "Twice", Word: "https://twice"}},
 		Client: storetest.Mould{APIName: "Wellness_Tracker", Word: "wellness"}, Machine: storetest.Mould{APIName: "Batch", Word: "batch"},
 	}
 	if err := storetest.Fill(context.Background(), w.dsn, must(keys.NewSealer(w.master)), l, log); err != nil {
 		w.b.Fatal(err)
 	}
-	w.people = among(users, l.Username)
+	w.askers(l)
+	return l
+}
+
+// askers has copies ask, from all over the store.
+func (w *world) askers(l *storetest.Large) {
+	w.people = among(l.Users, l.Username)
 	w.sessions = among(l.Sessions(), func(i int) string { return "Cookie: lanyard-" + w.org + "=" + l.Session(i) + "\r\n" })
 	w.once = among(l.Of(0), func(i int) string { return l.Like(l.SAML[0], i, "https://once.example/meta") })
 	w.twice = among(l.Of(1), func(i int) string { return l.Like(l.SAML[1], i, "https://twice.example/meta") })
@@ -50,11 +56,10 @@ func (w *world) grow(users, apps, grants int, log io.Writer) *storetest.Large {
 	}
 	person, machine := client(l.Client, "wellness", "https://wellness.example/cb"), client(l.Machine, "batch", "")
 	w.rps, w.batch = among(l.Of(2), person), among(l.Of(3), machine)
-	w.machines = among(grants/10, func(i int) holding { return holding{l.AccessToken(i*10 + 9), machine(l.ClientOf(i*10 + 9))} })
-	w.tokens = among(grants/10, func(i int) holding { return holding{l.AccessToken(i*10 + 8), person(l.ClientOf(i*10 + 8))} })
-	w.refresh = among(grants/10, func(i int) holding { return holding{l.RefreshToken(i*10 + 3), person(l.ClientOf(i*10 + 3))} })
+	w.machines = among(l.Grants/10, func(i int) holding { return holding{l.AccessToken(i*10 + 9), machine(l.ClientOf(i*10 + 9))} })
+	w.tokens = among(l.Grants/10, func(i int) holding { return holding{l.AccessToken(i*10 + 8), person(l.ClientOf(i*10 + 8))} })
+	w.refresh = among(l.Grants/10, func(i int) holding { return holding{l.RefreshToken(i*10 + 3), person(l.ClientOf(i*10 + 3))} })
 	w.warm = mostAskers
-	return l
 }
 
 // among makes some of n things, spread over all of them and in no order: who asks after another is nowhere near.

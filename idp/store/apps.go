@@ -275,11 +275,12 @@ func (s *Store) loadEntity(ctx context.Context, key string) ([]string, error) {
 	ids, err := All(s.Read(ctx), func(r Row) (id string, err error) {
 		err = r.Scan(&id)
 		return id, err
-	}, `SELECT DISTINCT app FROM acs WHERE org = $1 AND entity_id = $2 ORDER BY app`, org, entityID)
+	}, `SELECT app FROM acs WHERE org = $1 AND entity_id = $2`, org, entityID) // with ORDER BY app SQLite would read all of the org
 	if err == nil && len(ids) == 0 {
 		err = ErrNotFound
 	}
-	return ids, err
+	slices.Sort(ids)
+	return slices.Compact(ids), err
 }
 
 func (s *Store) loadInstalled(ctx context.Context, org string) ([]*idp.Connected, error) {

@@ -276,7 +276,7 @@ func TestFault(t *testing.T) {
 	w.site.Keys = nil
 	for _, target := range []string{redirect(q.String()), "/saml/metadata", "/saml/certificate.pem"} {
 		a := b.get(target)
-		if a.status != http.StatusInternalServerError || strings.Contains(a.body, "keys can not") {
+		if a.status != http.StatusServiceUnavailable || strings.Contains(a.body, "keys can not") {
 			t.Errorf("%s: status %d\n%s", target, a.status, clip(a.body))
 		}
 		if m := shownRef.FindStringSubmatch(a.body); m == nil {

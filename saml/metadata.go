@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"net/http"
 	"time"
 
@@ -30,7 +29,7 @@ func (h *Handler) metadata(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) certificate(w http.ResponseWriter, r *http.Request) {
 	j := h.begin(w, r)
 	if j.site.Keys == nil {
-		h.fault(j, errors.New("the org's SAML keys can not be had"))
+		h.fault(j, errNoKeys)
 		return
 	}
 	k, err := j.site.Keys.Active()
@@ -55,7 +54,7 @@ func serve(w http.ResponseWriter, r *http.Request, contentType string, b []byte)
 // rotation is announced here. WantAuthnRequestsSigned is left out: each app decides.
 func (s *Site) Metadata() ([]byte, error) {
 	if s.Keys == nil {
-		return nil, errors.New("the org's SAML keys can not be had")
+		return nil, errNoKeys
 	}
 	w := xmlsec.NewWriter(make([]byte, 0, 8<<10), []xmlsec.Namespace{{Prefix: "ds", URI: nsSignature}, {Prefix: "md", URI: nsMetadata}})
 	w.Start("md", "EntityDescriptor", "entityID", s.EntityID)

@@ -15,10 +15,12 @@ import (
 // confirmBearer is the only way a subject is confirmed here (Profiles §3.3).
 const confirmBearer = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
 
+var errNoKeys = fmt.Errorf("%w: the org's SAML keys can not be had", ErrBusy)
+
 // signer returns the org's active key.
 func (s *Site) signer() (xmlsec.Signer, error) {
 	if s.Keys == nil {
-		return xmlsec.Signer{}, errors.New("the org's SAML keys can not be had")
+		return xmlsec.Signer{}, errNoKeys
 	}
 	k, err := s.Keys.Active()
 	if err != nil {

@@ -92,7 +92,7 @@ func TestFaultTerminated(t *testing.T) {
 	b := newGate(t, nodes[0].addr, nodes[1].addr)
 	c := newCrowd(o, file, func() string { return b.addr })
 	var longest time.Duration
-	n := times(4, 100)
+	n := times(3, 100)
 	c.during(t, func() {
 		for i := range n {
 			time.Sleep(300 * time.Millisecond)
@@ -128,7 +128,7 @@ func TestFaultRestartAlone(t *testing.T) {
 	c := newCrowd(o, file, func() string { return addr })
 	var gaps []time.Duration
 	c.during(t, func() {
-		for range 5 {
+		for range times(3, 100) {
 			time.Sleep(400 * time.Millisecond)
 			c.reset()
 			v.end()

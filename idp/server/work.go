@@ -2,11 +2,13 @@ package server
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/lanyard-sso/lanyard/idp"
 	"github.com/lanyard-sso/lanyard/idp/claims"
 	"github.com/lanyard-sso/lanyard/idp/store"
+	"github.com/lanyard-sso/lanyard/keys"
 	"github.com/lanyard-sso/lanyard/saml"
 )
 
@@ -28,10 +30,10 @@ func dead() []store.Dead {
 }
 
 // Work does what a running server does by itself, until ctx ends: it takes away what is expired, moves the keys on when
-// their time has come, and deletes a gateway's clients that nobody used. Any number of nodes may do it at once.
+// their time has come, deletes a gateway's clients that nobody used, and keeps at hand what everybody may know. Any number of nodes may do it at once.
 func (c Config) Work(ctx context.Context) {
 	for {
-		if err := c.work(ctx); err != nil && ctx.Err() == nil {
+		if err := errors.Join(c.know(ctx), c.work(ctx)); err != nil && ctx.Err() == nil {
 			c.Log.WarnContext(ctx, "background work", "error", err)
 		}
 		select {
@@ -40,6 +42,22 @@ func (c Config) Work(ctx context.Context) {
 		case <-time.After(time.Minute):
 		}
 	}
+}
+
+// know has at hand what everybody may know (published.go), so that a node that loses its database tells it though it was not asked
+// for it before.
+func (c Config) know(ctx context.Context) error {
+	org, err := c.Store.Orgs().Default(ctx)
+	if err != nil {
+		return err
+	}
+	for _, use := range []keys.Use{keys.OIDC, keys.SAML} {
+		if _, err := c.Store.Keys().Ring(ctx, org.ID, use); err != nil {
+			return err
+		}
+	}
+	_, err = c.Store.People().AllNamed(ctx, org.ID, idp.KindScope)
+	return err
 }
 
 func (c Config) work(ctx context.Context) error {

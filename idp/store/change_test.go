@@ -304,6 +304,44 @@ func TestChangesNotRead(t *testing.T) {
 	}
 }
 
+// What everybody may know is told though it has altered since and can not be loaded any more; to nobody else, and not what is gone.
+func TestEvenOld(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		w := newWords(st)
+		for _, key := range []string{"a", "gone"} {
+			define(t, st, key, "one")
+			if got, err := w.Get(t.Context(), key); err != nil || got != "one" {
+				t.Fatalf("%q, %v", got, err)
+			}
+		}
+		if err := st.Write(t.Context(), func(tx *store.Tx) error {
+			_, err := tx.Exec("DELETE FROM meta WHERE name = 'gone'")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		define(t, st, "b", "two") // nothing that is kept is believed any more
+		if got, err := w.Get(store.EvenOld(t.Context()), "gone"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("what is gone: %q, %v", got, err)
+		}
+		if err := st.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // at once, and when the last reading is long ago
+			if got, err := w.Get(store.EvenOld(t.Context()), "a"); err != nil || got != "one" {
+				t.Errorf("what everybody may know: %q, %v", got, err)
+			}
+			if got, err := w.Get(t.Context(), "a"); err == nil {
+				t.Errorf("others are told %q", got)
+			}
+			if got, err := w.Get(store.EvenOld(t.Context()), "new"); err == nil {
+				t.Errorf("what was never known: %q", got)
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+	})
+}
+
 // "Apply, then call" holds however late a node reads: who asks in the meantime waits for the next reading.
 func TestChangesReadLate(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -248,6 +249,41 @@ func TestLeave(t *testing.T) {
 			}
 			if err := s.ends(5 * time.Second); err != nil {
 				t.Errorf("ended with %v", err)
+			}
+		})
+		t.Run("who comes while it closes is answered or refused, never cut off", func(t *testing.T) {
+			s := o.server("--listen", "127.0.0.1:0", "--url", "http://127.0.0.1:1", "--drain-delay", "300ms")
+			var work sync.WaitGroup
+			defer work.Wait()
+			var answered atomic.Int64
+			for range 16 {
+				work.Go(func() {
+					for {
+						w, err := dial(s.addr)
+						if errors.Is(err, syscall.ECONNREFUSED) {
+							return
+						}
+						if err != nil {
+							t.Errorf("R-19: after %d answers: %v", answered.Load(), err)
+							return
+						}
+						res, err := w.ask(tokenRequest)
+						if w.Close(); err != nil || res.StatusCode != 200 {
+							t.Errorf("R-19: after %d answers: %v %v", answered.Load(), res, err)
+							return
+						}
+						answered.Add(1)
+					}
+				})
+			}
+			time.Sleep(100 * time.Millisecond)
+			s.signal(syscall.SIGTERM)
+			if err := s.ends(5 * time.Second); err != nil {
+				t.Errorf("ended with %v", err)
+			}
+			work.Wait()
+			if strings.Contains(s.log.String(), "may be reset") || answered.Load() == 0 {
+				t.Errorf("%d answers:\n%s", answered.Load(), s.log)
 			}
 		})
 		t.Run("Ctrl-C waits for no balancer", func(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 // listener is where the server answers.
 type listener struct {
 	net.Listener
+	tcp    *net.TCPListener // beneath
 	scheme string
 	host   string // as it was named; empty: every address of this machine
 	pair   *pair  // nil: plain http
@@ -24,12 +26,15 @@ func listen(addr, cert, key string) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("can not listen at %s: write HOST:PORT, like 127.0.0.1:8080", addr)
 	}
-	l, err := net.Listen("tcp", addr)
+	plain := net.ListenConfig{}
+	plain.SetMultipathTCP(false) // a socket of several paths takes no filter, see takeNoMore
+	at, err := plain.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("can not listen at %s: %w", addr, err)
 	}
+	l := at.(*net.TCPListener)
 	if cert == "" {
-		return &listener{l, "http", host, nil}, nil
+		return &listener{l, l, "http", host, nil}, nil
 	}
 	p := &pair{cert: cert, key: key}
 	first, err := p.read()
@@ -39,7 +44,7 @@ func listen(addr, cert, key string) (*listener, error) {
 	p.present.Store(first)
 	return &listener{tls.NewListener(l, &tls.Config{
 		GetCertificate: p.get, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-	}), "https", host, p}, nil
+	}), l, "https", host, p}, nil
 }
 
 // address is the listener's own, as a URL: the host as it was named, the port as it was found.

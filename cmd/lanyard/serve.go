@@ -214,14 +214,19 @@ func metricsServer(m *server.Metrics, s *http.Server) *http.Server {
 	}
 }
 
+// lull is how long connections that have begun are waited for: what a handshake takes, from anywhere, and what a busy
+// machine takes to look at it.
+const lull = 250 * time.Millisecond
+
 // leave ends s so that nobody notices. While balancers learn that this node is not ready, all is served; each answer
-// closes its connection, so that when the listener closes, those that are left have been idle all the while and are
-// closed too. What is under way is finished.
+// closes its connection. Then for a moment no connection begins, so that none is lost when the listener closes; those
+// that are left have been idle all the while and are closed too. What is under way is finished.
 func (v service) leave(ctx context.Context, s *http.Server, failed <-chan error) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.timeout)
 	defer cancel()
-	delay := v.delay
-	if by := (ended{}); errors.As(context.Cause(ctx), &by) && by.Signal == os.Interrupt {
+	delay, by := v.delay, ended{}
+	interrupted := errors.As(context.Cause(ctx), &by) && by.Signal == os.Interrupt
+	if interrupted {
 		delay = 0 // somebody at a terminal waits, and no balancer
 	}
 	v.log.Info("leaving", "delay", delay.String(), "timeout", v.timeout.String())
@@ -229,6 +234,13 @@ func (v service) leave(ctx context.Context, s *http.Server, failed <-chan error)
 	case err := <-failed:
 		return err
 	case <-time.After(delay):
+	}
+	if !interrupted {
+		if err := takeNoMore(v.listener.tcp); err != nil {
+			v.log.Warn("a connection that begins at this moment may be reset", "error", err)
+		} else {
+			time.Sleep(lull)
+		}
 	}
 	err := s.Shutdown(last)
 	if errors.Is(err, context.DeadlineExceeded) {

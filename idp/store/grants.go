@@ -71,14 +71,16 @@ func (v OIDC) Grant(ctx context.Context, org, id string) (*oidc.Grant, error) {
 	return s.grant()
 }
 
+var livingToken = `SELECT t.hash, t.scopes, t.created, t.expires, ` + grantColumns + `, ` + userColumns +
+	` FROM token t JOIN` + strings.Replace(livingGrant, "grants g", "grants g ON g.org = t.org AND g.id = t.grant_id", 1) +
+	` WHERE t.org = $1 AND t.id = $2 AND t.expires > $3` + livingWhere
+
 // Token reads a living access token by id with its living grant and Holder, a *idp.User, in one query.
 func (v OIDC) Token(ctx context.Context, org, id string) (*oidc.Token, *oidc.Grant, error) {
 	t := oidc.Token{ID: id}
 	var s grantScan
 	var scopes string
-	err := v.s.Read(ctx).QueryRow(`SELECT t.hash, t.scopes, t.created, t.expires, `+grantColumns+`, `+userColumns+
-		` FROM token t JOIN`+strings.Replace(livingGrant, "grants g", "grants g ON g.org = t.org AND g.id = t.grant_id", 1)+
-		` WHERE t.org = $1 AND t.id = $2 AND t.expires > $3`+livingWhere, org, id, v.s.Now()).
+	err := v.s.Read(ctx).QueryRow(livingToken, org, id, v.s.Now()).
 		Scan(append([]any{&t.Hash, &scopes, &t.Created, &t.Expires}, s.dest()...)...)
 	if err != nil {
 		return nil, nil, protocol(err)

@@ -8,11 +8,15 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
 	queueLength = 1024 // steps that may wait; more are ErrBusy
 	batchLength = 128  // steps that share a commit at most
+
+	pause   = 200 * time.Microsecond // how long a commit waits for a step that may come; it takes longer itself
+	longest = time.Millisecond       // how long it waits for all of them
 )
 
 // writer is the one goroutine that writes to an SQLite file.
@@ -26,6 +30,8 @@ type writer struct {
 	mu    sync.RWMutex // held for reading while a step is queued
 	shut  bool
 	ended chan struct{}
+
+	together int // callers who want to write: those of the last commit, and those who came while it was made
 }
 
 // step is one call of Store.Write.
@@ -103,28 +109,51 @@ func (w *writer) enqueue(s *step) error {
 	}
 }
 
-// work is the goroutine. There is no timer: a lone step is committed at once, and those that arrive meanwhile share the next commit.
+// work is the goroutine. A lone step is committed at once. Those that arrive while others are committed share the next
+// commit, with those of the callers just answered who come back soon: without waiting for these, two halves of the
+// callers would take turns for ever, and pay for twice as many commits.
 func (w *writer) work() {
 	batch := make([]*step, 0, batchLength)
+	patience := time.NewTimer(0)
+	defer patience.Stop()
 	for first := range w.queue {
 		// Those that were just answered, and can go on at once, get the chance to queue their next step.
 		runtime.Gosched()
-		batch = take(batch[:0], first)
-	more:
-		for len(batch) < batchLength {
-			select {
-			case s, open := <-w.queue:
-				if !open {
-					break more
-				}
-				batch = take(batch, s)
-			default:
-				break more
-			}
-		}
+		batch = w.gather(take(batch[:0], first), patience)
 		w.commit(batch)
 	}
 	close(w.ended)
+}
+
+// gather adds what is queued to the batch, and what is queued within a pause of the one before, until there are as many as
+// wrote together last.
+func (w *writer) gather(batch []*step, patience *time.Timer) []*step {
+	until := time.Now().Add(longest)
+	for len(batch) < batchLength {
+		select {
+		case s, open := <-w.queue:
+			if !open {
+				return batch
+			}
+			batch = take(batch, s)
+			continue
+		default:
+		}
+		if len(batch) >= w.together || time.Now().After(until) {
+			return batch
+		}
+		patience.Reset(pause)
+		select {
+		case s, open := <-w.queue:
+			if !open {
+				return batch
+			}
+			batch = take(batch, s)
+		case <-patience.C:
+			w.together = 0 // they do not come
+		}
+	}
+	return batch
 }
 
 func take(batch []*step, s *step) []*step {
@@ -145,6 +174,7 @@ func (w *writer) commit(batch []*step) {
 		if err != nil {
 			_, _ = w.conn.exec("ROLLBACK", nil) // none may be open: SQLite ends it by itself where it must
 		}
+		w.together = len(batch) + len(w.queue)
 		for _, s := range batch {
 			if s.err == nil {
 				s.err = err

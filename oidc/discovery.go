@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/lanyard-sso/lanyard/templates"
 )
@@ -63,6 +64,10 @@ type metadata struct {
 // discovery answers both well-known addresses with the same document (Discovery §4.2, RFC 8414 §3.2).
 func (h *Handler) discovery(w http.ResponseWriter, r *http.Request) {
 	site := h.Site(r.Context())
+	telling(&h.told.discovery, site, site.discovery).ServeHTTP(w, r)
+}
+
+func (site *Site) discovery() []byte {
 	scopes := slices.Clone(builtIn)
 	for _, s := range site.Scopes {
 		scopes = append(scopes, s.Name)
@@ -81,7 +86,7 @@ func (h *Handler) discovery(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic("oidc: " + err.Error()) // strings only
 	}
-	public(w, r, b)
+	return b
 }
 
 // jwks publishes the keys that ID tokens are verified with.
@@ -91,24 +96,40 @@ func (h *Handler) jwks(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, site, nil, ErrBusy)
 		return
 	}
-	public(w, r, site.Keys.JWKS())
+	telling(&h.told.keys, site.Keys, site.Keys.JWKS).ServeHTTP(w, r)
 }
 
-// public answers with what anybody may read from anywhere, scripts of other sites too, and keep for a while.
-func public(w http.ResponseWriter, r *http.Request, b []byte) {
+// document is what anybody may read from anywhere, scripts of other sites too, and keep for a while.
+type document struct {
+	of   any // what it tells of, a pointer
+	body []byte
+	tag  string
+}
+
+// telling returns the document that is kept at p if it tells of the same thing, and a new one otherwise, which is kept.
+func telling(p *atomic.Pointer[document], of any, write func() []byte) *document {
+	if d := p.Load(); d != nil && d.of == of {
+		return d
+	}
+	b := write()
 	sum := sha256.Sum256(b)
-	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+	d := &document{of: of, body: b, tag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
+	p.Store(d)
+	return d
+}
+
+func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	templates.SecurityHeaders(header)
 	header.Set("Access-Control-Allow-Origin", "*")
 	header.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	header.Set("Cache-Control", "public, max-age="+strconv.Itoa(maxAge))
-	header.Set("ETag", tag)
-	if strings.Contains(r.Header.Get("If-None-Match"), tag) { // in a list too, and weakened by a proxy that compresses
+	header.Set("ETag", d.tag)
+	if strings.Contains(r.Header.Get("If-None-Match"), d.tag) { // in a list too, and weakened by a proxy that compresses
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(len(b)))
-	_, _ = w.Write(b) // the reader has gone: nobody is left to be told
+	header.Set("Content-Length", strconv.Itoa(len(d.body)))
+	_, _ = w.Write(d.body) // the reader has gone: nobody is left to be told
 }

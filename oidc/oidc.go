@@ -23,6 +23,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/lanyard-sso/lanyard/keys"
@@ -30,7 +31,7 @@ import (
 
 // Handler answers the OAuth and OpenID addresses of every org. All fields are set once, before Mount.
 type Handler struct {
-	Site  func(context.Context) *Site // the org at whose address the request arrived
+	Site  func(context.Context) *Site // the org at whose address the request arrived; never written to again
 	Store Store
 	Users Users
 	Now   func() time.Time
@@ -41,6 +42,7 @@ type Handler struct {
 	Fetch func(ctx context.Context, url string, most int64) ([]byte, error)
 
 	clientKeys clientKeys
+	told       struct{ discovery, keys atomic.Pointer[document] }
 }
 
 // Site is one org's face to its clients.

@@ -101,6 +101,7 @@ func New(c Config) http.Handler {
 type server struct {
 	Config
 	known atomic.Pointer[below] // where the org lay when it was last looked up
+	site  atomic.Pointer[layout]
 }
 
 // split sends the protocols' addresses to their router and everything else to the pages.
@@ -132,19 +133,38 @@ func newID() string {
 	return strings.ToLower(base32.StdEncoding.EncodeToString(b))
 }
 
+// oidcSite returns the same value until something of it changes.
 func (s *server) oidcSite(ctx context.Context) *oidc.Site {
 	o := idp.OrgOf(ctx)
-	site := &oidc.Site{Org: o.ID, Base: o.URL, Issuer: o.Issuer, ACR: []string{idp.ACRPassword}}
 	ring, err := s.Store.Keys().Ring(ctx, o.ID, keys.OIDC)
 	if err != nil {
 		s.Log.ErrorContext(ctx, "token keys", "error", err)
-		return site
+		return newSite(o, nil, nil)
 	}
-	site.Keys = ring
 	scopes, err := s.Store.People().AllNamed(ctx, o.ID, idp.KindScope)
 	if err != nil {
 		s.Log.ErrorContext(ctx, "scopes", "error", err)
 	}
+	if l := s.site.Load(); l != nil && l.org == o && l.ring == ring && same(l.scopes, scopes) {
+		return l.site
+	}
+	l := &layout{o, ring, scopes, newSite(o, ring, scopes)}
+	s.site.Store(l)
+	return l.site
+}
+
+// layout is a site with what it was made of, all of it from caches that give the same pointers again.
+type layout struct {
+	org    *idp.Org
+	ring   *keys.Ring
+	scopes []*idp.Named
+	site   *oidc.Site
+}
+
+func same[T any](a, b []T) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+
+func newSite(o *idp.Org, ring *keys.Ring, scopes []*idp.Named) *oidc.Site {
+	site := &oidc.Site{Org: o.ID, Base: o.URL, Issuer: o.Issuer, ACR: []string{idp.ACRPassword}, Keys: ring}
 	for _, n := range scopes {
 		site.Scopes = append(site.Scopes, oidc.Scope{Name: n.Name, Label: n.Label, Audience: n.Audience})
 	}

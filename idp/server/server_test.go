@@ -26,6 +26,7 @@ import (
 	"github.com/lanyard-sso/lanyard/idp/server"
 	"github.com/lanyard-sso/lanyard/idp/store"
 	"github.com/lanyard-sso/lanyard/idp/store/storetest"
+	"github.com/lanyard-sso/lanyard/keys"
 	"github.com/lanyard-sso/lanyard/oidc"
 	"github.com/lanyard-sso/lanyard/saml"
 )
@@ -449,6 +450,57 @@ func TestSetup(t *testing.T) {
 		}
 		if p := b.get(link); p.status != 404 {
 			t.Errorf("AUTH-11: the link still opens: %d", p.status)
+		}
+	})
+}
+
+// What is told without being made anew each time is told anew when it changes.
+func TestTold(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		h := newHouse(t, st)
+		var tags []string
+		tells := func(path string, words ...string) {
+			t.Helper()
+			for range 3 {
+				rec := h.raw("GET", path)
+				for _, word := range words {
+					if !strings.Contains(rec.Body.String(), word) {
+						t.Errorf("%s does not tell %s:\n%s", path, word, rec.Body)
+					}
+				}
+				tags = append(tags, rec.Header().Get("ETag"))
+			}
+		}
+		const discovery, jwks = "/.well-known/openid-configuration", "/oauth2/keys"
+		kid := func() string {
+			ring, err := st.Keys().Ring(t.Context(), h.org.ID, keys.OIDC)
+			must(t, err)
+			key, err := ring.Active()
+			must(t, err)
+			return `"` + key.ID + `"`
+		}
+		tells(discovery, `"offline_access"`)
+		tells(jwks, kid())
+		orders := &idp.Named{Org: h.org.ID, Kind: idp.KindScope, Name: "orders", Label: "Orders"}
+		must(t, st.Write(t.Context(), func(tx *store.Tx) error { return tx.AddNamed(orders) }))
+		tells(discovery, `"orders"`)
+		orders.Name = "stock"
+		must(t, st.Write(t.Context(), func(tx *store.Tx) error { return tx.PutNamed(orders) }))
+		tells(discovery, `"stock"`)
+		before := kid()
+		_, err := st.Keys().Rotate(t.Context(), h.org, keys.OIDC, true)
+		must(t, err)
+		if kid() == before {
+			t.Fatal("not rotated")
+		}
+		tells(jwks, kid(), before)
+		must(t, st.Orgs().MoveOrg(t.Context(), h.org.ID, "https://moved.example"))
+		tells(discovery, `"https://moved.example/oauth2/token"`)
+		for i := 0; i < len(tags); i += 3 {
+			if tags[i] == "" || tags[i] != tags[i+1] || tags[i] != tags[i+2] || i > 0 && tags[i] == tags[i-1] {
+				t.Errorf("ETag %d: %q", i, tags)
+			}
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Limits of what arrives (SURFACE.md §4). The inflated message has that of xmlsec.MessageLimits.
@@ -211,10 +212,20 @@ func (f fields) detached() (*detached, error) {
 	return d, nil
 }
 
+// inflaters are flate's readers; each has 40 kB of tables, which are made once.
+var inflaters sync.Pool
+
 // inflate undoes DEFLATE (RFC 1951), as far as the limit.
 func inflate(b []byte) ([]byte, error) {
 	in := bytes.NewReader(b) // an io.ByteReader, of which flate reads not one byte too many
-	out, err := io.ReadAll(io.LimitReader(flate.NewReader(in), maxInflated+1))
+	z, _ := inflaters.Get().(io.Reader)
+	if z == nil {
+		z = flate.NewReader(in)
+	} else if err := z.(flate.Resetter).Reset(in, nil); err != nil {
+		return nil, err
+	}
+	defer inflaters.Put(z)
+	out, err := io.ReadAll(io.LimitReader(z, maxInflated+1))
 	switch {
 	case err != nil:
 		return nil, errors.New("the SAMLRequest is not DEFLATE without a zlib or gzip wrapper (RFC 1951)")

@@ -85,14 +85,26 @@ func Write(w http.ResponseWriter, r *http.Request, status int, p Page) {
 		h.Set("Retry-After", strconv.Itoa(a.wait))
 	}
 
-	var body bytes.Buffer
-	if err := parsed(lang, a.file).Execute(&body, v); err != nil {
+	body := bodies.Get().(*bytes.Buffer)
+	defer putBody(body)
+	if err := parsed(lang, a.file).Execute(body, v); err != nil {
 		panic("templates: page " + a.file + ": " + err.Error())
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes()) // the browser has gone: nobody is left to be told
+}
+
+// bodies are where pages are written before they are sent; their memory is used again.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func putBody(b *bytes.Buffer) {
+	if b.Cap() <= 64<<10 { // a page that is larger is rare
+		clear(b.Bytes()) // it may have held a SAMLResponse
+		b.Reset()
+		bodies.Put(b)
+	}
 }
 
 type baseKey struct{}
@@ -112,13 +124,31 @@ func baseOf(ctx context.Context) string {
 // sets Cache-Control afterwards. Cross-Origin-Opener-Policy is not among them: it is for documents, and on a redirect it
 // would cut an app's sign-in popup off from the window that opened it.
 func SecurityHeaders(h http.Header) {
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()")
-	h.Set("Referrer-Policy", "same-origin")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
+	for _, v := range security {
+		h[v.name] = v.values
+	}
+}
+
+// security has each name in its canonical form and each value in the slice that a header wants: every answer has all of
+// them. Nothing writes into a header's slice; whoever adds to one gets a longer copy.
+var security = func() (all []header) {
+	for _, v := range [][2]string{
+		{"Cache-Control", "no-store"},
+		{"Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"},
+		{"Cross-Origin-Resource-Policy", "same-origin"},
+		{"Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"},
+		{"Referrer-Policy", "same-origin"},
+		{"X-Content-Type-Options", "nosniff"},
+		{"X-Frame-Options", "DENY"},
+	} {
+		all = append(all, header{http.CanonicalHeaderKey(v[0]), []string{v[1]}})
+	}
+	return all
+}()
+
+type header struct {
+	name   string
+	values []string
 }
 
 // parsed returns the template of a page in a language. Each is parsed once, when it is first shown: start-up is measured.

@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -275,8 +276,8 @@ func (h *Handler) prove(ctx context.Context, a *assertion, q asked) error {
 			return badClient("client assertion: " + fault)
 		}
 	}
-	if fault := h.signed(ctx, a, q.client); fault != "" {
-		return badClient("client assertion: " + fault)
+	if fault, err := h.signed(ctx, a, q.client); fault != "" || err != nil {
+		return cmp.Or(err, error(badClient("client assertion: "+fault)))
 	}
 	until := a.expires.Add(assertionSkew + assertionKept)
 	err := h.Store.SpendAssertion(ctx, q.site.Org, q.client.App, a.jti, until)
@@ -286,26 +287,34 @@ func (h *Handler) prove(ctx context.Context, a *assertion, q asked) error {
 	return err
 }
 
-// signed finds the key that a is signed with among c's.
-func (h *Handler) signed(ctx context.Context, a *assertion, c *Client) (fault string) {
+// signed finds the key that a is signed with among c's. The error is that we can not look just now.
+func (h *Handler) signed(ctx context.Context, a *assertion, c *Client) (fault string, err error) {
 	if c.JWKS != nil {
-		return a.verify(c.JWKS.keys)
+		return a.verify(c.JWKS.keys), nil
 	}
 	keys, version, err := h.fetchKeys(ctx, c.JWKSURI, 0)
 	if err != nil {
-		return "the keys at " + c.JWKSURI + " can not be read: " + err.Error()
+		return "the keys at " + c.JWKSURI + " can not be read: " + err.Error(), busy(err)
 	}
 	if fault = a.verify(keys); fault == "" {
-		return ""
+		return "", nil
 	}
 	// The client may have another key since.
 	if keys, _, err = h.fetchKeys(ctx, c.JWKSURI, version); err != nil {
-		return fault + " (" + c.JWKSURI + ": " + err.Error() + ")"
+		return fault + " (" + c.JWKSURI + ": " + err.Error() + ")", busy(err)
 	}
 	if fault = a.verify(keys); fault != "" {
 		fault += " (" + c.JWKSURI + " was read just now)"
 	}
-	return fault
+	return fault, nil
+}
+
+// busy is err if it is ours.
+func busy(err error) error {
+	if errors.Is(err, ErrBusy) {
+		return err
+	}
+	return nil
 }
 
 // verify tells if a is signed with one of the keys: the one it names or, where either has no name, one that fits.

@@ -53,6 +53,16 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	scopes := c.allowed(t.Scopes, s)
+	if len(scopes) == 0 {
+		// Every scope that it had was taken from the app since. Nor may a header be empty: proxies leave those as the caller sent them.
+		h.challenge(w, r, site, c, &Error{Code: InsufficientScope, Description: "The access token has no scope any more.",
+			Status: http.StatusForbidden, User: g.User, Scope: strings.Join(wanted, " ")})
+		return
+	}
+	if audience != "" && site.Unsure {
+		h.refuse(w, r, site, c, ErrBusy)
+		return
+	}
 	if audience != "" && !slices.Contains(site.audience(scopes), audience) {
 		// RFC 9068 §4: a token for another resource is answered with invalid_token.
 		e := badToken("audience: the token is not for " + clip(audience))
@@ -77,11 +87,19 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) {
 }
 
 // readCheck reads what is wanted. Only the two parameters are taken: either at most once, so that a query put behind the
-// proxy's own can neither lift nor change what that wants.
+// proxy's own can neither lift nor change what that wants. Whatever else is behind it, a caller's address, need not be
+// written as a form is.
 func readCheck(raw string) (scopes []string, audience string, err error) {
-	query, err := url.ParseQuery(raw)
-	if err != nil {
-		return nil, "", invalidRequest("The parameters are not encoded as they should be.")
+	query := url.Values{}
+	for pair := range strings.SplitSeq(raw, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		if name, err = url.QueryUnescape(name); err != nil || name != "scope" && name != "audience" {
+			continue
+		}
+		if value, err = url.QueryUnescape(value); err != nil {
+			return nil, "", invalidRequest("The parameter " + name + " is not encoded as it should be.")
+		}
+		query.Add(name, value)
 	}
 	for _, name := range []string{"scope", "audience"} {
 		if len(query[name]) > 1 {

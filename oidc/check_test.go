@@ -44,6 +44,7 @@ func TestProxyCheck(t *testing.T) {
 			"", "?", "?scope=orders", "?scope=", "?scope=orders%20openid", "?scope=openid+orders+openid", "?audience=https://orders.example",
 			"?scope=orders&audience=https%3A%2F%2Forders.example", "?scope=offline_access",
 			"?scope=orders&for=/orders/1%3Fx?a=1&a=2&access_token=x&user=ben", // what Envoy puts behind
+			"?scope=orders&for=/orders/1;v=2", "?scope=orders&for=/%zz&%zz=1&;=;", "?for=x&&=&s%63ope=orders",
 		} {
 			got := h.yes(check(query, bearer))
 			if got.Get("X-Lanyard-User") != "ana" || got.Get("X-Lanyard-Subject") != h.people["ana"].ID || got.Get("X-Lanyard-Client") != "rp" || got.Get("X-Lanyard-Scope") != "openid orders refresh_token" {
@@ -61,6 +62,7 @@ func TestProxyCheck(t *testing.T) {
 		h.yes(h.do("POST", "/oauth2/check", "bearer "+a.text("access_token"), strings.Repeat("x", 100<<10)))
 
 		h.no(check("?scope=api", bearer), 403, "insufficient_scope")
+		h.no(check("?scope=orders;x", bearer), 403, "insufficient_scope")
 		if say := check("?scope=orders%20api", bearer).Header.Get("WWW-Authenticate"); !strings.HasSuffix(say, `, scope="orders api"`) {
 			t.Errorf("WWW-Authenticate %s", say)
 		}
@@ -90,7 +92,7 @@ func TestProxyCheck(t *testing.T) {
 		twice.Header.Add("Authorization", bearer)
 		h.no(h.send(h.http, twice), 401, "invalid_request")
 		// What the proxy asks must be clear, and can not be lifted from behind.
-		for _, query := range []string{"?scope=orders&scope=openid", "?scope=api&x=/orders%3F&scope=", "?audience=a&audience=https://orders.example", "?scope=%22", "?scope=a%00", "?scope=%zz", "?scope=orders;x",
+		for _, query := range []string{"?scope=orders&scope=openid", "?scope=api&x=/orders%3F&scope=", "?audience=a&audience=https://orders.example", "?scope=%22", "?scope=a%00", "?scope=%zz", "?s%63ope=api&scope=orders",
 			"?scope=" + strings.Repeat("a", 9<<10), "?audience=" + strings.Repeat("a", 3<<10)} {
 			h.fails(check(query, bearer), 400, "invalid_request")
 		}
@@ -131,24 +133,30 @@ func TestProxyCheckEnds(t *testing.T) {
 		rp := h.client("rp", nil)
 		bearer := "Bearer " + h.grant("rp", "ana", "openid orders").text("access_token")
 		h.yes(h.do("GET", "/oauth2/check?scope=orders", bearer, nil))
-		h.must(h.st.Write(t.Context(), func(tx *store.Tx) error {
-			c, err := tx.App(h.org.ID, rp.App)
-			if err != nil {
-				return err
-			}
-			c.App.OAuth.Scopes = []string{"openid"}
-			return tx.PutApp(&c.App)
-		}))
-		for range 100 { // on this node within a moment
-			if time.Sleep(10 * time.Millisecond); h.do("GET", "/oauth2/check?scope=orders", bearer, nil).Status != http.StatusNoContent {
-				break
+		leave := func(lost string, scopes ...string) {
+			t.Helper()
+			h.must(h.st.Write(t.Context(), func(tx *store.Tx) error {
+				c, err := tx.App(h.org.ID, rp.App)
+				if err != nil {
+					return err
+				}
+				c.App.OAuth.Scopes = scopes
+				return tx.PutApp(&c.App)
+			}))
+			for range 100 { // on this node within a moment
+				if time.Sleep(10 * time.Millisecond); h.do("GET", "/oauth2/check?scope="+lost, bearer, nil).Status != http.StatusNoContent {
+					break
+				}
 			}
 		}
+		leave("orders", "openid")
 		h.no(h.do("GET", "/oauth2/check?scope=orders", bearer, nil), 403, "insufficient_scope")
 		h.no(h.do("GET", "/oauth2/check?audience=https://orders.example", bearer, nil), 401, "invalid_token")
 		if got := h.yes(h.do("GET", "/oauth2/check", bearer, nil)); got.Get("X-Lanyard-Scope") != "openid" {
 			t.Errorf("%v", got)
 		}
+		leave("openid", "api")
+		h.no(h.do("GET", "/oauth2/check", bearer, nil), 403, "insufficient_scope")
 		h.clock.forward(61 * time.Minute)
 		h.no(h.do("GET", "/oauth2/check", bearer, nil), 401, "invalid_token")
 	})

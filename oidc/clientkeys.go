@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ const (
 
 	maxKeyDocuments = 1000 // addresses remembered; the one that was used least lately is forgotten
 	maxReadings     = 32   // at a time
+	maxAtHost       = 4    // of them, at one host: whoever has many clients there must not take the readings of all
 	maxWaiting      = 50   // requests that wait for one address; so never more than 1600 in all
 )
 
@@ -34,7 +36,23 @@ const (
 type clientKeys struct {
 	mu       sync.Mutex
 	at       map[string]*keysAt
-	readings int // under way
+	readings int            // under way
+	hosts    map[string]int // of them, at each host
+}
+
+// crowded is a reading that has to wait because there are so many. That is our affair, not what a client did wrong.
+type crowded string
+
+func (c crowded) Error() string      { return string(c) }
+func (crowded) Is(target error) bool { return target == ErrBusy }
+
+// hostOf is where uri leads, as far as readings are counted by it.
+func hostOf(uri string) string {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(u.Hostname())
 }
 
 // keysAt is what is known of one address.
@@ -131,9 +149,15 @@ func (c *clientKeys) start(h *Handler, uri string, k *keysAt, now time.Time) err
 		}
 		return fmt.Errorf("read %s ago; they are read again in %s at the earliest", ago, in)
 	case c.readings >= maxReadings:
-		return fmt.Errorf("%d addresses of keys are being read just now, and no more are at a time", maxReadings)
+		return crowded(fmt.Sprintf("%d addresses of keys are being read just now, and no more are at a time", maxReadings))
+	case c.hosts[hostOf(uri)] >= maxAtHost:
+		return crowded(fmt.Sprintf("%d addresses of keys at %s are being read just now, and no more are at a time", maxAtHost, hostOf(uri)))
 	}
 	c.readings++
+	if c.hosts == nil {
+		c.hosts = map[string]int{}
+	}
+	c.hosts[hostOf(uri)]++
 	k.reading = make(chan struct{})
 	go c.read(h, uri, k)
 	return nil
@@ -155,6 +179,11 @@ func (c *clientKeys) read(h *Handler, uri string, k *keysAt) {
 		k.version++
 	}
 	c.readings--
+	if host := hostOf(uri); c.hosts[host] > 1 {
+		c.hosts[host]--
+	} else {
+		delete(c.hosts, host)
+	}
 	close(k.reading)
 	k.reading = nil
 }
@@ -188,7 +217,7 @@ func (h *Handler) readDocument(ctx context.Context, uri string) (keys []jose.JSO
 // wait lets go of the lock until the reading of k ends, or the time is up. The error says why nothing came of it.
 func (c *clientKeys) wait(ctx context.Context, k *keysAt) error {
 	if k.waiting >= maxWaiting {
-		return fmt.Errorf("%d requests wait for them already, and no more do at a time", maxWaiting)
+		return crowded(fmt.Sprintf("%d requests wait for them already, and no more do at a time", maxWaiting))
 	}
 	reading := k.reading
 	k.waiting++

@@ -64,6 +64,10 @@ type metadata struct {
 // discovery answers both well-known addresses with the same document (Discovery §4.2, RFC 8414 §3.2).
 func (h *Handler) discovery(w http.ResponseWriter, r *http.Request) {
 	site := h.Site(r.Context())
+	if site.Unsure { // readers keep it
+		h.refuse(w, r, site, nil, ErrBusy)
+		return
+	}
 	telling(&h.told.discovery, site, site.discovery).ServeHTTP(w, r)
 }
 
@@ -125,7 +129,8 @@ func (d *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Cross-Origin-Resource-Policy", "cross-origin")
 	header.Set("Cache-Control", "public, max-age="+strconv.Itoa(maxAge))
 	header.Set("ETag", d.tag)
-	if strings.Contains(r.Header.Get("If-None-Match"), d.tag) { // in a list too, and weakened by a proxy that compresses
+	// RFC 9110 §13.1.2. In a list too, and weakened by a proxy that compresses.
+	if known := r.Header.Get("If-None-Match"); known == "*" || strings.Contains(known, d.tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}

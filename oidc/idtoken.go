@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"time"
 
@@ -53,7 +54,7 @@ func leftHalf(token string) string {
 
 func sign(site *Site, payload []byte) (string, error) {
 	if site.Keys == nil {
-		return "", errors.New("oidc: no keys to sign with")
+		return "", fmt.Errorf("%w: no keys to sign with", ErrBusy)
 	}
 	key, err := site.Keys.Active()
 	if err != nil {
@@ -95,7 +96,7 @@ func (h *Handler) readHint(ctx context.Context, site *Site, text string) (hint, 
 		return bad("it can not be read")
 	}
 	if site.Keys == nil {
-		return hint{}, errors.New("oidc: no keys to verify with")
+		return hint{}, fmt.Errorf("%w: no keys to verify with", ErrBusy)
 	}
 	header := token.Signatures[0].Header
 	key := site.Keys.Find(header.KeyID)

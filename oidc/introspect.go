@@ -75,6 +75,9 @@ func (h *Handler) inspect(ctx context.Context, site *Site, caller *Client, value
 	if err != nil {
 		return dead, err
 	}
+	if site.Unsure {
+		return dead, ErrBusy // an answer without its aud would be another answer
+	}
 	scopes := c.allowed(t.Scopes, s)
 	return introspection{
 		Active: true, Scope: strings.Join(scopes, " "), ClientID: c.ID, Username: s.Username, TokenType: kind,

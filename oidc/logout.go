@@ -34,6 +34,10 @@ type SignOut struct {
 	Back    string   // where the browser goes then: an address that was judged; empty: a page of the house
 }
 
+// maxBack is how long the address with its state may be, in bytes: sealed into the question whether to leave, it must
+// still be an address that is taken here.
+const maxBack = 8 << 10
+
 // logoutRungs judge a request for sign-out. Whatever one of them refuses is a page here: nobody is sent anywhere, and
 // nobody is signed out. Nothing is said of logout_hint and ui_locales: the person at the browser is known without the
 // one, and there is one language.
@@ -95,6 +99,9 @@ func (q *request) askLogoutTo() error {
 	}
 	q.logout.URI = uri
 	q.logout.State, q.logout.HasState = q.params["state"], q.params.has("state")
+	if len(q.logout.back()) > maxBack {
+		return invalidRequest("The state is too long to be sent back in an address.")
+	}
 	return nil
 }
 
@@ -105,6 +112,10 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) {
 	q := &request{h: h, http: r, site: site, now: now, logout: Logout{Created: now, Expires: now.Add(loginLife)}}
 	if err := q.climb(logoutRungs); err != nil {
 		h.stay(w, r, site, q.client, err)
+		return
+	}
+	if r.Method == http.MethodPost && q.client == nil && !q.logout.Hinted { // there is nothing to remember
+		redirect(w, site.Base+"/signout")
 		return
 	}
 	if r.Method == http.MethodPost {

@@ -259,6 +259,31 @@ func TestLogoutAsks(t *testing.T) {
 	})
 }
 
+// What would not fit into an address is refused here, where there is a way out; what says nothing leaves nothing behind.
+func TestLogoutLimits(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		rp := h.leaver("rp")
+		b := h.browser("ana")
+		slashes := func(n int) *answer {
+			return b.logout("client_id", "rp", "post_logout_redirect_uri", byeURI, "state", strings.Repeat("/", n))
+		}
+		if a := slashes(4200); a.Status != http.StatusBadRequest || !strings.Contains(a.Text, `href="/signout"`) || !strings.Contains(h.event(a).Reason, "too long to be sent back") {
+			t.Errorf("%d %s: %+v", a.Status, a.Text, h.event(a))
+		}
+		if app, back := h.asks(slashes(2000), false); app != rp.App || len(back) < 6000 {
+			t.Errorf("%s is led to %s", app, back)
+		}
+		for _, form := range []url.Values{leaving(), leaving("state", "s", "post_logout_redirect_uri", byeURI)} {
+			h.to(h.send(b.Client, h.request("POST", "/oauth2/logout", "", form)), h.url+"/signout")
+		}
+		var kept int
+		h.must(h.st.Read(t.Context()).QueryRow("SELECT count(*) FROM login").Scan(&kept))
+		if kept != 0 {
+			t.Errorf("%d requests are remembered", kept)
+		}
+	})
+}
+
 // A posted request belongs to the first browser that comes back with it, is asked again for all that can have changed, and
 // ends after an hour.
 func TestLogoutRemembered(t *testing.T) {
@@ -378,6 +403,28 @@ func TestRegisteredPostLogout(t *testing.T) {
 		h.ok(h.do("PUT", at, own, body))
 		h.local(b.logout("id_token_hint", token, "post_logout_redirect_uri", byeURI))
 		h.to(b.logout("id_token_hint", token, "post_logout_redirect_uri", "https://app.example/"), "https://app.example/")
+		// What an admin changes is told as it is now.
+		child, err := h.st.OIDC().Client(t.Context(), h.org.ID, a.text("client_id"))
+		h.must(err)
+		h.must(h.st.Write(t.Context(), func(tx *store.Tx) error {
+			c, err := tx.App(h.org.ID, child.App)
+			if err != nil {
+				return err
+			}
+			c.App.OAuth.PostLogoutRedirectURIs, c.App.OAuth.RedirectURIs = []string{byeURI}, []string{redirectURI, "https://app.example/second"}
+			return tx.PutApp(&c.App)
+		}))
+		var got *answer
+		for range 100 {
+			if got = h.ok(h.do("GET", at, own, nil)); fmt.Sprint(got.JSON["post_logout_redirect_uris"]) == "["+byeURI+"]" {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if fmt.Sprint(got.JSON["post_logout_redirect_uris"], got.JSON["redirect_uris"]) != fmt.Sprintf("[%s] [%s https://app.example/second]", byeURI, redirectURI) {
+			t.Errorf("changed by an admin: %s", got.Text)
+		}
+		h.ok(h.do("PUT", at, own, body))
 		delete(body, "post_logout_redirect_uris")
 		if got := h.ok(h.do("PUT", at, own, body)); got.JSON["post_logout_redirect_uris"] != nil {
 			t.Errorf("taken back: %s", got.Text)

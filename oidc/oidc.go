@@ -53,6 +53,7 @@ type Site struct {
 	Keys   *keys.Ring // keys of use oidc; nil while they can not be had
 	ACR    []string   // the acr values that sign-ins here can reach, for discovery
 	Scopes []Scope    // the scopes the org declares beside the built-in ones
+	Unsure bool       // Scopes could not be read
 }
 
 // Scope is a scope that clients may be given, with the words a person reads.

@@ -29,10 +29,10 @@ func (c *Client) information(site *Site, token string) information {
 	i := information{
 		ClientID: c.ID, ClientIDIssuedAt: unix(c.Issued), RegistrationAccessToken: token,
 		RegistrationClientURI: site.Base + "/oauth2/register/" + c.ID,
-		Metadata:              *c.Registered, RedirectURIs: append([]string{}, c.Registered.RedirectURIs...),
+		Metadata:              *c.Registered, RedirectURIs: append([]string{}, c.RedirectURIs...),
 		Responses: append([]string{}, c.Registered.ResponseTypes...),
 	}
-	i.JWKS, i.JWKSURI = c.JWKS, c.JWKSURI
+	i.JWKS, i.JWKSURI, i.PostLogoutRedirectURIs = c.JWKS, c.JWKSURI, c.PostLogoutRedirectURIs // as an admin may have changed them since
 	if len(c.Secrets) > 0 {
 		i.ClientSecret = string(c.Secrets[0])
 	}

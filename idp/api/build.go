@@ -259,7 +259,7 @@ func (r *refs) buildOAuth(p place, d *OAuthDoc, old *idp.Connected) *oidc.Client
 	o := apps.NewClient(kind)
 	o.ID = d.ClientID
 	if old != nil && old.App.OAuth != nil {
-		o.Registered = old.App.OAuth.Registered
+		o.Registered, o.Issued = old.App.OAuth.Registered, old.App.OAuth.Issued
 		if o.ID == "" {
 			o.ID = old.App.OAuth.ID
 		}

@@ -139,11 +139,14 @@ func (s *server) oidcSite(ctx context.Context) *oidc.Site {
 	ring, err := s.Store.Keys().Ring(ctx, o.ID, keys.OIDC)
 	if err != nil {
 		s.Log.ErrorContext(ctx, "token keys", "error", err)
-		return newSite(o, nil, nil)
+		ring = nil
 	}
 	scopes, err := s.Store.People().AllNamed(ctx, o.ID, idp.KindScope)
 	if err != nil {
 		s.Log.ErrorContext(ctx, "scopes", "error", err)
+		site := newSite(o, ring, nil)
+		site.Unsure = true
+		return site
 	}
 	if l := s.site.Load(); l != nil && l.org == o && l.ring == ring && same(l.scopes, scopes) {
 		return l.site

@@ -94,20 +94,33 @@ func (h *Handler) signOutPage(w http.ResponseWriter, r *http.Request) {
 		o.Person = s.User.ID
 		p.Action = h.signOutAt(r, o)
 	}
-	if o.App != "" {
-		c, err := h.Store.Apps().Connected(r.Context(), idp.OrgOf(r.Context()).ID, o.App)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			h.fail(w, r, err)
-			return
-		}
-		if err == nil {
-			p.App, p.Text = c.App.Name, "signout.app"
-			if o.Other {
-				p.Text = "signout.other"
-			}
+	c, err := h.asker(r, &o)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	if c != nil {
+		p.App, p.Text = c.App.Name, "signout.app"
+		if o.Other {
+			p.Text = "signout.other"
 		}
 	}
 	templates.Write(w, r, http.StatusOK, p)
+}
+
+// asker reads the app that asked, nil if there is none. One that was deleted or blocked since leads nobody anywhere.
+func (h *Handler) asker(r *http.Request, o *SignOut) (*idp.Connected, error) {
+	if o.App == "" {
+		return nil, nil
+	}
+	c, err := h.Store.Apps().Connected(r.Context(), idp.OrgOf(r.Context()).ID, o.App)
+	if errors.Is(err, store.ErrNotFound) {
+		c, err = nil, nil
+	}
+	if c == nil || c.Blocked() {
+		o.Back = ""
+	}
+	return c, err
 }
 
 // leave takes the answer.
@@ -118,6 +131,10 @@ func (h *Handler) leave(w http.ResponseWriter, r *http.Request) {
 	}
 	s, err := h.Current(r)
 	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	if _, err := h.asker(r, &o); err != nil {
 		h.fail(w, r, err)
 		return
 	}

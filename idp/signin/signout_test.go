@@ -74,6 +74,26 @@ func TestSignOutAsked(t *testing.T) {
 	})
 }
 
+// Between the question and its answer an app can be blocked, or deleted: then nobody is led to it.
+func TestSignOutOfALostApp(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		b := h.browser()
+		for _, lose := range []func(*store.Tx) error{
+			func(tx *store.Tx) error { return tx.SetBlocked(h.org.ID, h.app.ID, true) },
+			func(tx *store.Tx) error { return tx.DropApp(h.org.ID, h.app.ID) },
+		} {
+			b.signIn("/signin", "ana", anaPassword, "/apps")
+			form := action(t, b.get(h.askedOut(signin.SignOut{App: h.app.ID, Back: bye})))
+			if err := h.st.Write(t.Context(), lose); err != nil {
+				t.Fatal(err)
+			}
+			if w := b.post(form, "decision", "allow"); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/signout" || b.who() != nil {
+				t.Errorf("led to %q (%d)", w.Header().Get("Location"), w.Code)
+			}
+		}
+	})
+}
+
 // What stands in the address is this page's own, whole, and an hour old at most.
 func TestSignOutStale(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {

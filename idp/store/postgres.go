@@ -38,8 +38,12 @@ func openPostgres(ctx context.Context, dsn string, conns int) (*postgres, error)
 		return nil, errors.New("store: the database's address is no URL; it reads postgres://USER:PASSWORD@HOST:PORT/NAME, with special characters of the password percent-encoded")
 	}
 	config, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return nil, fmt.Errorf("store: the database's address cannot be used: %w", errors.Unwrap(err))
+	if err != nil { // its own words may quote a piece of the password, those that it wraps do not
+		why := errors.Unwrap(err)
+		if why == nil {
+			why = errors.New("a port or a parameter in it has a value that PostgreSQL's clients do not know")
+		}
+		return nil, fmt.Errorf("store: the database's address cannot be used: %w", why)
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second

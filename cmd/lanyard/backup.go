@@ -83,7 +83,7 @@ func (c backupCmd) Run(g *globals) error {
 // openAsIs opens the database and migrates nothing.
 func (f storeFlags) openAsIs(ctx context.Context, dsn string) (*house, error) {
 	if path, isLite := strings.CutPrefix(dsn, "sqlite:"); isLite && !there(path) {
-		return nil, fmt.Errorf("there is no database %s", path)
+		return nil, fmt.Errorf("there is no database %s%w", path, mute{fs.ErrNotExist})
 	}
 	sealer, err := f.sealer(dsn)
 	if err != nil {
@@ -91,6 +91,12 @@ func (f storeFlags) openAsIs(ctx context.Context, dsn string) (*house, error) {
 	}
 	return f.openHouse(ctx, store.Config{DSN: dsn, Dir: f.Data, Wall: now, Sealer: sealer, Log: slog.New(slog.DiscardHandler), AsIs: true})
 }
+
+// mute is an error that can be asked for and adds no words.
+type mute struct{ error }
+
+func (mute) Error() string   { return "" }
+func (m mute) Unwrap() error { return m.error }
 
 // withoutPassword is the address of a database as anybody may see it.
 func withoutPassword(dsn string) string {
@@ -131,18 +137,21 @@ func (restoreCmd) Help() string {
 	return `Puts a backup back where there is no database; it overwrites nothing. serve must not be running, and the master key
 must be the one of the backup.
 
-Nothing that was revoked or spent since the backup comes back to life: all sessions, refresh and access tokens, codes,
-sign-in links, consents and gateways' initial access tokens end, and people sign in again. Users, apps, policies, passwords,
-client secrets and signing keys are those of the backup: what was deactivated, blocked or renewed since must be so again.
-A persistent NameID that was first given since is made anew, so that app takes the person for another one.
+All that was given before is ended, so that nothing of it that was revoked or spent since lives again: sessions, refresh
+and access tokens, codes, sign-in links, consents and gateways' initial access tokens; people sign in again. Users, apps,
+policies, passwords, client secrets and signing keys are those of the backup: what was deactivated, blocked or renewed since
+must be so again. A persistent NameID that was first given since is made anew, so that app takes the person for another one.
+What clients signed is not ours to end: a client assertion that was used since can be used once more, until its exp.
 
-With PostgreSQL, use pg_restore, and before serve starts: lanyard restore --already-restored.
+With PostgreSQL, use pg_restore, and before serve starts: lanyard restore --already-restored, with the flags or the
+--config of serve, so that it is the same database.
 
 Examples:
 
     lanyard restore /backup/lanyard-2026-11-24.db
     LANYARD_MASTER_KEY_FILE=/safe/master.key lanyard restore lanyard.backup --data /var/lib/lanyard
-    pg_restore --dbname=postgres://lanyard@db/lanyard lanyard.dump && lanyard restore --already-restored --yes`
+    pg_restore --dbname=postgres://lanyard@db/lanyard lanyard.dump &&
+        lanyard restore --already-restored --yes --config /etc/lanyard/lanyard.yaml`
 }
 
 func (c restoreCmd) Run(g *globals) error {
@@ -159,9 +168,12 @@ func (c restoreCmd) Run(g *globals) error {
 		if file == "" {
 			file = "FILE"
 		}
-		return usage{fmt.Errorf("PostgreSQL is put back by its own tool, into an empty database, and then what was given before must end:\n\n    pg_restore --dbname=%s %s\n    lanyard restore --already-restored\n\nOnly then start serve", quoted(withoutPassword(dsn)), quoted(file))}
+		return usage{fmt.Errorf("PostgreSQL is put back by its own tool, into an empty database, and then what was given before must end:\n\n    pg_restore --dbname=%s %s\n    lanyard restore --already-restored   # with the same --database, --database-file or --config\n\nOnly then start serve", quoted(withoutPassword(dsn)), quoted(file))}
 	case c.File == "":
 		return usagef("say which backup: lanyard restore FILE")
+	}
+	if given, _, err := c.givenMaster(); err == nil && given == "" && !there(c.masterFile()) {
+		return fmt.Errorf("the master key is not at %s; put the one of the backup there (mode 0600), or give it in LANYARD_MASTER_KEY_FILE. Nothing was changed", c.masterFile())
 	}
 	sealer, err := c.sealer(dsn)
 	if err != nil {
@@ -193,8 +205,19 @@ func (c restoreCmd) endBefore(g *globals, dsn string) error {
 	if err := sure(g, c.Yes, "End all sessions, tokens, codes, links and consents? Everybody signs in again."); err != nil {
 		return err
 	}
-	h, err := c.openWith(g.ctx, slog.New(slog.DiscardHandler))
+	// The one that was put back is there. Nothing is made where there is none: the address may be another's.
+	h, err := c.openAsIs(g.ctx, dsn)
+	if err == nil {
+		_, err = h.st.Orgs().Default(h.ctx)
+		h.close()
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("there is nothing in %s: name the database that was put back, --database, --database-file or --config. Nothing was changed", strings.TrimPrefix(withoutPassword(dsn), "sqlite:"))
+	}
 	if err != nil {
+		return err
+	}
+	if h, err = c.openWith(g.ctx, slog.New(slog.DiscardHandler)); err != nil { // which migrates a copy that is older
 		return err
 	}
 	defer h.close()
@@ -245,6 +268,9 @@ func (c restoreCmd) tell(g *globals, e store.Ended, database string) error {
 				whose = " for " + m.URL
 			}
 			fmt.Fprintf(w, "%s is as it was on %s (made by lanyard %s).\n\n", printable(database), since, printable(m.Version+whose))
+		}
+		if v.Backup == nil {
+			fmt.Fprintf(w, "%s:\n\n", printable(database))
 		}
 		fmt.Fprintln(w, "Ended: all sessions, refresh and access tokens, codes, links and consents. People sign in again.")
 		for _, t := range v.GatewayTokens {

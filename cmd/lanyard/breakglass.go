@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"strconv"
 	"time"
 
 	"github.com/lanyard-sso/lanyard/idp"
@@ -45,7 +46,7 @@ func sure(g *globals, yes bool, question string) error {
 
 // byWhom says for an event who typed the command, as far as this machine knows.
 func byWhom() string {
-	name := "somebody"
+	name := "uid " + strconv.Itoa(os.Getuid()) // as in a container, which has no names
 	if u, err := user.Current(); err == nil {
 		name = u.Username
 	}

@@ -25,8 +25,9 @@ type doctorCmd struct {
 }
 
 func (doctorCmd) Help() string {
-	return `Give it what serve is given: the same flags, environment or --config FILE. It changes nothing, runs beside serve, and
-ends with 1 if something is broken. Each line says ok, warn or fail, and what to do.
+	return `Give it serve's environment or its --config FILE, or those of serve's flags that it has. It changes nothing (to measure the
+disk it writes a row and removes it), runs beside serve, and ends with 1 if something is broken. Each line says ok, warn
+or fail, and what to do.
 
 Examples:
 
@@ -193,11 +194,9 @@ func (d *doctor) open() bool {
 
 // missing is about an SQLite database that is not there.
 func (d *doctor) missing(path string) {
-	for _, left := range []string{d.masterFile(), path + "-wal", path + ".lock"} {
-		if there(left) {
-			d.fail("database", fmt.Sprintf("%s is gone, but %s is there", path, left), "lanyard restore FILE")
-			return
-		}
+	if left := d.leftOf(path, d.own()); left != "" {
+		d.fail("database", fmt.Sprintf("%s is gone, but %s is there", path, left), "lanyard restore FILE")
+		return
 	}
 	d.warn("database", "there is no "+path+" yet; the first start of serve makes it", "lanyard serve --url https://sso.example.com")
 }

@@ -79,6 +79,8 @@ func (d *doctor) certificate() {
 	left := time.Until(c.Leaf.NotAfter)
 	renew := "renew it, then: kill -HUP the server"
 	switch {
+	case time.Now().Before(c.Leaf.NotBefore):
+		d.fail("tls", "the certificate is not valid before "+when(c.Leaf.NotBefore), "look at this machine's clock, or get one that is valid now")
 	case left <= 0:
 		d.fail("tls", "the certificate expired on "+when(c.Leaf.NotAfter), renew)
 	case left < soon:

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -43,12 +44,15 @@ func (d *doctor) address() {
 			d.warn("proxies", fmt.Sprintf("--trusted-proxies %s believes everybody who says from where they come", netip.Prefix(p)), "name the addresses of your proxies")
 		}
 	}
-	at, err := netip.ParseAddrPort(d.Listen)
-	open := d.TLSCert == "" && (err != nil || !at.Addr().Unmap().IsLoopback())
+	host, _, err := net.SplitHostPort(d.Listen)
+	open := d.TLSCert == "" && (err != nil || !loopback(host))
 	switch {
-	case !d.org.Secure() || d.TLSCert != "":
+	case d.TLSCert != "":
 	case len(d.TrustedProxies) > 0:
-		d.ok("proxies", "a proxy speaks TLS")
+		if d.org.Secure() {
+			d.ok("proxies", "a proxy speaks TLS")
+		}
+	case !d.org.Secure() && !open:
 	case open:
 		d.fail("proxies", fmt.Sprintf("serve will not listen at %s without TLS, and without a proxy that speaks it", d.Listen), "--trusted-proxies CIDR, or --tls-cert FILE --tls-key FILE")
 	default:

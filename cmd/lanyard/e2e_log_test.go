@@ -218,6 +218,20 @@ func TestMetricsListen(t *testing.T) {
 			t.Errorf("apart, %s: %d", path, status)
 		}
 	}
+	apart.stop()
+	// Where a proxy is in front, named or not, a caller from this machine may be anybody.
+	behind := o.serve("--trusted-proxies", "192.0.2.1")
+	if status, _ := get(behind.url + "/metrics"); status != 404 {
+		t.Errorf("behind a proxy: %d", status)
+	}
+	behind.stop()
+	o.run("org", "move", "https://sso.example.com")
+	unnamed := o.server("--listen", "127.0.0.1:0")
+	if status, _ := get("http://" + unnamed.addr + "/metrics"); status != 404 {
+		t.Errorf("behind a proxy that is not named: %d", status)
+	}
+	taken := must(net.Listen("tcp", at))
+	defer taken.Close()
 	if _, stderr, code := o.try("", "serve", "--data", "other", "--listen", "127.0.0.1:0", "--metrics-listen", at); code != 1 || !strings.Contains(stderr, "--metrics-listen") {
 		t.Errorf("an address that is taken: %d %s", code, stderr)
 	}

@@ -383,6 +383,7 @@ func TestCertificateReadAgain(t *testing.T) {
 		"rubbish":       func() { put(t, certFile, []byte("rubbish")) },
 		"another's key": func() { selfSigned(t, certFile, other, 3, tomorrow) },
 		"gone":          func() { _ = os.Remove(keyFile) },
+		"of tomorrow":   func() { selfSigned(t, certFile, keyFile, 5, tomorrow.Add(48*time.Hour)) },
 		"expired":       func() { selfSigned(t, certFile, keyFile, 4, time.Now().Add(-time.Hour)) },
 	} {
 		spoil()

@@ -87,6 +87,9 @@ func (p *pair) again(now time.Time) (*tls.Certificate, error) {
 	if now.After(c.Leaf.NotAfter) {
 		return nil, fmt.Errorf("it expired on %s", c.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
+	if now.Before(c.Leaf.NotBefore) {
+		return nil, fmt.Errorf("it is not valid before %s", c.Leaf.NotBefore.UTC().Format(time.RFC3339))
+	}
 	p.present.Store(c)
 	return c, nil
 }

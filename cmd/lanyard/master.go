@@ -52,14 +52,8 @@ func (f storeFlags) begin(dsn string) error {
 		}
 		return nil
 	}
-	left := []string{path + "-wal", path + ".lock"}
-	if given == "" && filepath.Dir(path) == filepath.Clean(f.Data) { // a database elsewhere may be another one with the same key
-		left = append([]string{f.masterFile()}, left...)
-	}
-	for _, name := range left {
-		if there(name) && !there(path) { // another process may have made both since
-			return fmt.Errorf("the database %s is gone, but %s is there. Put a backup back, lanyard restore FILE; or, to begin anew and empty, move %s away. Nothing was changed", path, name, name)
-		}
+	if name := f.leftOf(path, given == ""); name != "" && !there(path) { // another process may have made both since
+		return fmt.Errorf("the database %s is gone, but %s is there. Put a backup back, lanyard restore FILE; or, to begin anew and empty, move %s away. Nothing was changed", path, name, name)
 	}
 	if given != "" {
 		return nil
@@ -77,6 +71,26 @@ func (f storeFlags) begin(dsn string) error {
 		return fmt.Errorf("the database cannot be made: %w", err)
 	}
 	return makeMaster(f.masterFile())
+}
+
+// leftOf names a file that was made with the SQLite database at path, or with the master key if that is own, made beside it.
+func (f storeFlags) leftOf(path string, own bool) string {
+	left := []string{path + "-wal", path + ".lock"}
+	if own && filepath.Dir(path) == filepath.Clean(f.Data) { // a database elsewhere may be another one with the same key
+		left = append([]string{f.masterFile()}, left...)
+	}
+	for _, name := range left {
+		if there(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// own tells if the master key is the one that is made beside the database, because no other is given.
+func (f storeFlags) own() bool {
+	given, _, err := f.givenMaster()
+	return given == "" && err == nil
 }
 
 func there(path string) bool {

@@ -20,7 +20,7 @@ type readyCmd struct {
 
 func (readyCmd) Help() string {
 	return `It asks the server on this machine for /readyz, and ends with 1 if that is not ready, is about to end, or is not
-there. Give it what serve is given; it opens no database. It is a container's health check.
+there. It has serve's environment or its --config FILE, or these flags, and opens no database. It is a container's health check.
 
 Examples:
 

@@ -24,7 +24,7 @@ type serveCmd struct {
 	TLSCert        string        `name:"tls-cert" help:"Certificate (PEM, with its chain). Read again on SIGHUP." placeholder:"FILE"`
 	TLSKey         string        `name:"tls-key" help:"Private key of the certificate (PEM)." placeholder:"FILE"`
 	TrustedProxies []cidr        `help:"Proxies whose X-Forwarded-For is believed." placeholder:"CIDR"`
-	MetricsListen  string        `help:"Show Prometheus's metrics at this address, at /metrics, to whoever reaches it. Default: at /metrics of the server itself, to direct callers on this machine only." placeholder:"ADDR"`
+	MetricsListen  string        `help:"Show Prometheus's metrics at this address, at /metrics, to whoever reaches it. Default: at /metrics of the server itself, to callers on this machine, unless a proxy is in front." placeholder:"ADDR"`
 	LogLevel       slog.Level    `default:"info" help:"Log debug, info (a line a request), warn or error (default: info)." placeholder:"LEVEL"`
 	DrainDelay     time.Duration `default:"5s" help:"On SIGTERM, how long to go on serving after /readyz has turned 503, until every balancer has looked (default: 5s)." placeholder:"DURATION"`
 	DrainTimeout   time.Duration `default:"25s" help:"On SIGTERM, when to end at the latest, the delay included (default: 25s)." placeholder:"DURATION"`
@@ -40,15 +40,15 @@ The public address (--url) is https, with TLS spoken here (--tls-cert, --tls-key
 SIGHUP reads the certificate and its key again. SIGTERM turns /readyz to 503, serves on for --drain-delay,
 finishes what is under way and ends; Ctrl-C does so without the delay, a second one ends at once.
 
-Metrics name routes by their templates, never by what was asked. Behind a proxy on this machine
-(--trusted-proxies 127.0.0.1) nobody here is a direct caller: give --metrics-listen.
+Metrics name routes by their templates, never by what was asked. /metrics shows them to callers on this machine; where a
+proxy is in front, to nobody: give --metrics-listen.
 
 Examples:
 
     lanyard serve
     lanyard serve --listen :8443 --tls-cert sso.pem --tls-key sso.key --url https://sso.example.com
     LANYARD_MASTER_KEY_FILE=/run/secrets/master lanyard serve --database postgres://lanyard@db/lanyard \
-        --listen 10.0.0.5:8080 --url https://example.com/sso --trusted-proxies 10.0.0.0/8 \
+        --listen 10.0.0.5:8080 --url https://example.com/sso --trusted-proxies 10.0.0.2 \
         --metrics-listen 127.0.0.1:9090`
 }
 
@@ -84,7 +84,7 @@ func (c serveCmd) Run(g *globals) error {
 	}
 	defer h.close()
 	own, _ := publicURL(at) // "" if nobody can go there
-	if given, err := publicURL(c.URL); err == nil {
+	if given, err := publicURL(c.URL); err == nil && given != "" {
 		if err := c.inTheClear(l, given); err != nil { // before anything is written down
 			return err
 		}
@@ -113,10 +113,9 @@ func (c serveCmd) Run(g *globals) error {
 	})
 }
 
-// inTheClear refuses to be reached over plain http by other machines while the world is told https, unless there is a
-// proxy that makes the difference.
+// inTheClear refuses to be reached over plain http by other machines, unless they are a proxy.
 func (c serveCmd) inTheClear(l *listener, public string) error {
-	if !l.open() || !strings.HasPrefix(public, "https:") || len(c.TrustedProxies) > 0 {
+	if !l.open() || len(c.TrustedProxies) > 0 {
 		return nil
 	}
 	return fmt.Errorf("%s can be reached from other machines without TLS, and the public address is %s; say which proxy speaks TLS, --trusted-proxies CIDR, or speak it here, --tls-cert FILE --tls-key FILE, or listen at 127.0.0.1 only", l.address(), public)
@@ -163,7 +162,9 @@ func (h *house) serve(ctx context.Context, g *globals, v service) error {
 	if v.listener.pair != nil {
 		c.TLSUntil = v.listener.pair.until
 	}
-	c.Metrics, c.MetricsHere = c.NewMetrics(version), v.metrics == nil
+	// Where somebody else speaks TLS, a caller from this machine may be that proxy, with the whole world behind it.
+	inFront := v.listener.pair == nil && h.org.Secure() || len(v.proxies) > 0
+	c.Metrics, c.MetricsHere = c.NewMetrics(version), v.metrics == nil && !inFront
 	link, err := c.NewSignIn().SetupLink(ctx, h.org.ID)
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ const (
 
 	maxKeyDocuments = 1000 // addresses remembered; the one that was used least lately is forgotten
 	maxReadings     = 32   // at a time
-	maxAtHost       = 4    // of them, at one host: whoever has many clients there must not take the readings of all
+	maxAtHost       = 16   // of them, at one host: whoever has many clients there must not take the readings of all
 	maxWaiting      = 50   // requests that wait for one address; so never more than 1600 in all
 )
 

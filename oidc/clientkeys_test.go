@@ -281,17 +281,17 @@ func TestKeysBounded(t *testing.T) {
 		a.get(there, 0, "kept", "", 0)
 		var wait sync.WaitGroup
 		at := func(i int) string { return fmt.Sprintf("https://One.example/%d", i) }
-		for i := range 4 {
+		for i := range 16 {
 			a.hang(at(i))
 			wait.Go(func() { a.get(at(i), 0, "", "no whole answer", whole) })
 		}
 		synctest.Wait()
-		a.put(at(4), "more")
-		a.get(at(4), 0, "", "4 addresses of keys at one.example are being read just now", 0)
+		a.put(at(16), "more")
+		a.get(at(16), 0, "", "16 addresses of keys at one.example are being read just now", 0)
 		a.put(name("another", 0), "another")
 		a.get(name("another", 0), 0, "another", "", 0)
 		wait.Wait()
-		a.get(at(4), 0, "more", "", 0)
+		a.get(at(16), 0, "more", "", 0)
 		for i := range 32 {
 			a.hang(name("hung", i))
 			wait.Go(func() { a.get(name("hung", i), 0, "", "no whole answer", whole) })

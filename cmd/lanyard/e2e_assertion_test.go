@@ -178,7 +178,7 @@ func TestFaultHungJWKSURI(t *testing.T) {
 			var all string
 			for range 20 { // a refusal is written a moment after it was told
 				all = ""
-				for _, e := range o.events("--app", id, "--code", "InvalidClientCredentials") {
+				for _, e := range o.events("--app", id) {
 					all += e.Reason + "\n"
 				}
 				if !slices.ContainsFunc(reasons, func(r string) bool { return !strings.Contains(all, r) }) {
@@ -217,6 +217,7 @@ func TestFaultHungJWKSURI(t *testing.T) {
 		// notices.
 		var wait sync.WaitGroup
 		var refusal, other atomic.Int64 // the longest of each
+		var crowded atomic.Int64
 		done := make(chan struct{})
 		for id := range broken {
 			n := 1
@@ -227,7 +228,12 @@ func TestFaultHungJWKSURI(t *testing.T) {
 			for range n {
 				wait.Go(func() {
 					began := time.Now()
-					if code, status := s.token(said(s)); code != "invalid_client" || status != 401 {
+					code, status := s.token(said(s))
+					if id == "hung" && code == "temporarily_unavailable" && status == 503 {
+						crowded.Add(1) // not more than fifty wait for one address
+						return
+					}
+					if code != "invalid_client" || status != 401 {
 						t.Errorf("%s: %d %q", id, status, code)
 					}
 					d := time.Since(began)
@@ -238,7 +244,13 @@ func TestFaultHungJWKSURI(t *testing.T) {
 				})
 			}
 		}
-		go func() { wait.Wait(); close(done) }()
+		go func() {
+			wait.Wait()
+			if n := crowded.Load(); n > 50 {
+				t.Errorf("%d of 100 were told that too many wait", n)
+			}
+			close(done)
+		}()
 		plain := clientcredentials.Config{ClientID: "with-secret", ClientSecret: secret, TokenURL: o.url + "/oauth2/token", Scopes: []string{"api"}}
 		served := 0
 		for hung := true; hung; {

@@ -64,10 +64,10 @@ func TestFirstStart(t *testing.T) {
 		if q := o.browser().get(strings.TrimSuffix(link, link[len(link)-3:]) + "abc"); q.status != 404 {
 			t.Errorf("another link: %d", q.status)
 		}
+		b := []*browser{o.browser(), o.browser()}
+		open := []*page{b[0].get(link), b[1].get(link)}
 		if won := race(2, func(i int) bool {
-			b := o.browser()
-			p := b.get(link)
-			p = b.fill(p, fields([]string{"rosa", "mallory"}[i])...)
+			p := b[i].fill(open[i], fields([]string{"rosa", "mallory"}[i])...)
 			if p.status != 404 && (p.status != 200 || p.url.Path != "/apps") {
 				t.Errorf("AUTH-11: %d %s\n%s", p.status, p.url, p.body)
 			}

@@ -1,9 +1,11 @@
 package main_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -34,6 +36,7 @@ func TestFaultHungMetadataURL(t *testing.T) {
 				}
 				go func() {
 					defer c.Close()
+					_, _ = http.ReadRequest(bufio.NewReader(c)) // an answer before the question is another fault
 					f(c)
 				}()
 			}

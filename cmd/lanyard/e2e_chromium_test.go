@@ -138,6 +138,14 @@ func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
+// press does what may lead the tab to another page, before it is let go of: then the old page can not answer for it.
+func (b *tab) press(action chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, action); err != nil && !strings.Contains(err.Error(), "Inspected target navigated or closed") {
+		b.fail(err)
+	}
+}
+
 // fail ends the test, showing where the browser was.
 func (b *tab) fail(err error) {
 	b.t.Helper()
@@ -171,7 +179,7 @@ func (b *tab) sees(text string) {
 // click clicks the link or button of that name.
 func (b *tab) click(name string) {
 	b.t.Helper()
-	b.do(chromedp.Click(chromedp.Search(fmt.Sprintf(`//*[self::a or self::button][contains(normalize-space(.), %q)]`, name))))
+	b.press(chromedp.Click(chromedp.Search(fmt.Sprintf(`//*[self::a or self::button][contains(normalize-space(.), %q)]`, name))))
 }
 
 // at demands the address of the page, but for its query.
@@ -192,7 +200,7 @@ func (b *tab) where() string {
 }
 
 // keys types on the keyboard, wherever the focus is.
-func (b *tab) keys(text string) { b.t.Helper(); b.do(chromedp.KeyEvent(text)) }
+func (b *tab) keys(text string) { b.t.Helper(); b.press(chromedp.KeyEvent(text)) }
 
 // signIn uses the keyboard only: the first empty field has the focus already.
 func (b *tab) signIn(username, password string) {

@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -276,11 +275,15 @@ func (h *Handler) prove(ctx context.Context, a *assertion, q asked) error {
 			return badClient("client assertion: " + fault)
 		}
 	}
-	if fault, err := h.signed(ctx, a, q.client); fault != "" || err != nil {
-		return cmp.Or(err, error(badClient("client assertion: "+fault)))
+	fault, err := h.signed(ctx, a, q.client)
+	if err != nil {
+		return err
+	}
+	if fault != "" {
+		return badClient("client assertion: " + fault)
 	}
 	until := a.expires.Add(assertionSkew + assertionKept)
-	err := h.Store.SpendAssertion(ctx, q.site.Org, q.client.App, a.jti, until)
+	err = h.Store.SpendAssertion(ctx, q.site.Org, q.client.App, a.jti, until)
 	if errors.Is(err, ErrSpent) {
 		return badClient("client assertion: its jti was used before")
 	}

@@ -357,16 +357,6 @@ func TestPolicySaysNo(t *testing.T) {
 // All that can have changed since a request was judged is asked again.
 func TestContinueAsksAgain(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
-		change := func(c *oidc.Client, alter func(*oidc.Client)) {
-			h.must(h.st.Write(t.Context(), func(tx *store.Tx) error {
-				app, err := tx.App(h.org.ID, c.App)
-				if err != nil {
-					return err
-				}
-				alter(app.App.OAuth)
-				return tx.PutApp(&app.App)
-			}))
-		}
 		for name, run := range map[string]func(c *oidc.Client) (code string){
 			"blocked": func(c *oidc.Client) string { h.block(c.App, true); return "" },
 			"gone": func(c *oidc.Client) string {
@@ -374,15 +364,15 @@ func TestContinueAsksAgain(t *testing.T) {
 				return ""
 			},
 			"redirect URI": func(c *oidc.Client) string {
-				change(c, func(c *oidc.Client) { c.RedirectURIs = []string{redirectURI + "2"} })
+				h.change(c.App, func(c *oidc.Client) { c.RedirectURIs = []string{redirectURI + "2"} })
 				return ""
 			},
 			"flow": func(c *oidc.Client) string {
-				change(c, func(c *oidc.Client) { c.AuthorizationCode = false })
+				h.change(c.App, func(c *oidc.Client) { c.AuthorizationCode = false })
 				return "unauthorized_client"
 			},
 			"scope": func(c *oidc.Client) string {
-				change(c, func(c *oidc.Client) { c.Scopes = []string{"openid"} })
+				h.change(c.App, func(c *oidc.Client) { c.Scopes = []string{"openid"} })
 				return "invalid_scope"
 			},
 		} {

@@ -135,14 +135,7 @@ func TestProxyCheckEnds(t *testing.T) {
 		h.yes(h.do("GET", "/oauth2/check?scope=orders", bearer, nil))
 		leave := func(lost string, scopes ...string) {
 			t.Helper()
-			h.must(h.st.Write(t.Context(), func(tx *store.Tx) error {
-				c, err := tx.App(h.org.ID, rp.App)
-				if err != nil {
-					return err
-				}
-				c.App.OAuth.Scopes = scopes
-				return tx.PutApp(&c.App)
-			}))
+			h.change(rp.App, func(c *oidc.Client) { c.Scopes = scopes })
 			for range 100 { // on this node within a moment
 				if time.Sleep(10 * time.Millisecond); h.do("GET", "/oauth2/check?scope="+lost, bearer, nil).Status != http.StatusNoContent {
 					break

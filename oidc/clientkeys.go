@@ -138,7 +138,7 @@ func (c *clientKeys) forget() {
 
 // start begins to read uri, unless that is under way. The error says why that must not be now.
 func (c *clientKeys) start(h *Handler, uri string, k *keysAt, now time.Time) error {
-	next := k.next()
+	next, host := k.next(), hostOf(uri)
 	switch {
 	case k.reading != nil:
 		return nil
@@ -150,14 +150,14 @@ func (c *clientKeys) start(h *Handler, uri string, k *keysAt, now time.Time) err
 		return fmt.Errorf("read %s ago; they are read again in %s at the earliest", ago, in)
 	case c.readings >= maxReadings:
 		return crowded(fmt.Sprintf("%d addresses of keys are being read just now, and no more are at a time", maxReadings))
-	case c.hosts[hostOf(uri)] >= maxAtHost:
-		return crowded(fmt.Sprintf("%d addresses of keys at %s are being read just now, and no more are at a time", maxAtHost, hostOf(uri)))
+	case c.hosts[host] >= maxAtHost:
+		return crowded(fmt.Sprintf("%d addresses of keys at %s are being read just now, and no more are at a time", maxAtHost, host))
 	}
 	c.readings++
 	if c.hosts == nil {
 		c.hosts = map[string]int{}
 	}
-	c.hosts[hostOf(uri)]++
+	c.hosts[host]++
 	k.reading = make(chan struct{})
 	go c.read(h, uri, k)
 	return nil
@@ -179,9 +179,8 @@ func (c *clientKeys) read(h *Handler, uri string, k *keysAt) {
 		k.version++
 	}
 	c.readings--
-	if host := hostOf(uri); c.hosts[host] > 1 {
-		c.hosts[host]--
-	} else {
+	host := hostOf(uri)
+	if c.hosts[host]--; c.hosts[host] == 0 {
 		delete(c.hosts, host)
 	}
 	close(k.reading)

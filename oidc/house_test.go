@@ -189,6 +189,19 @@ func (h *house) block(app string, blocked bool) {
 	h.must(h.st.Write(h.t.Context(), func(tx *store.Tx) error { return tx.SetBlocked(h.org.ID, app, blocked) }))
 }
 
+// change changes an app's client, as an admin does.
+func (h *house) change(app string, f func(*oidc.Client)) {
+	h.t.Helper()
+	h.must(h.st.Write(h.t.Context(), func(tx *store.Tx) error {
+		c, err := tx.App(h.org.ID, app)
+		if err != nil {
+			return err
+		}
+		f(c.App.OAuth)
+		return tx.PutApp(&c.App)
+	}))
+}
+
 // answer is what a request got.
 type answer struct {
 	Status int

@@ -333,19 +333,12 @@ func TestLogoutRemembered(t *testing.T) {
 		h.asks(one.get(to), false)
 		one.signIn("ben")
 		h.asks(one.get(to), true)
-		change := func(f func(*idp.App)) {
+		change := func(f func(*oidc.Client)) {
 			t.Helper()
-			h.must(h.st.Write(t.Context(), func(tx *store.Tx) error {
-				c, err := tx.App(h.org.ID, rp.App)
-				if err != nil {
-					return err
-				}
-				f(&c.App)
-				return tx.PutApp(&c.App)
-			}))
+			h.change(rp.App, f)
 			time.Sleep(10 * time.Millisecond)
 		}
-		change(func(a *idp.App) { a.OAuth.PostLogoutRedirectURIs = nil })
+		change(func(c *oidc.Client) { c.PostLogoutRedirectURIs = nil })
 		stay(one, to, "not registered any more")
 		h.asks(one.get(post(one, "id_token_hint", token)), true)
 		h.leaver("other")
@@ -406,14 +399,9 @@ func TestRegisteredPostLogout(t *testing.T) {
 		// What an admin changes is told as it is now.
 		child, err := h.st.OIDC().Client(t.Context(), h.org.ID, a.text("client_id"))
 		h.must(err)
-		h.must(h.st.Write(t.Context(), func(tx *store.Tx) error {
-			c, err := tx.App(h.org.ID, child.App)
-			if err != nil {
-				return err
-			}
-			c.App.OAuth.PostLogoutRedirectURIs, c.App.OAuth.RedirectURIs = []string{byeURI}, []string{redirectURI, "https://app.example/second"}
-			return tx.PutApp(&c.App)
-		}))
+		h.change(child.App, func(c *oidc.Client) {
+			c.PostLogoutRedirectURIs, c.RedirectURIs = []string{byeURI}, []string{redirectURI, "https://app.example/second"}
+		})
 		var got *answer
 		for range 100 {
 			if got = h.ok(h.do("GET", at, own, nil)); fmt.Sprint(got.JSON["post_logout_redirect_uris"]) == "["+byeURI+"]" {

@@ -274,15 +274,9 @@ func TestRefreshAfter(t *testing.T) {
 				}
 				continue
 			}
-			h.must(h.st.Write(t.Context(), func(tx *store.Tx) error {
-				app, err := tx.App(h.org.ID, c.App)
-				if err != nil {
-					return err
-				}
-				app.App.OAuth.Refresh = name != "flow off"
-				app.App.OAuth.Scopes = []string{"openid", "refresh_token"}
-				return tx.PutApp(&app.App)
-			}))
+			h.change(c.App, func(c *oidc.Client) {
+				c.Refresh, c.Scopes = name != "flow off", []string{"openid", "refresh_token"}
+			})
 			if name == "flow off" {
 				h.fails(h.refresh(c.ID, a.text("refresh_token")), 400, "unauthorized_client")
 				if h.active(c.ID, a.text("refresh_token")) {

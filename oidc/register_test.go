@@ -210,14 +210,7 @@ func TestRegistrationTokens(t *testing.T) {
 		h.fails(h.do("POST", "/oauth2/register", second, machine), 401, "invalid_token")
 		h.fails(h.do("GET", "/oauth2/register/"+a.text("client_id"), second, nil), 401, "invalid_token")
 		h.block(parent.App, false)
-		h.must(h.st.Write(t.Context(), func(tx *store.Tx) error {
-			app, err := tx.App(h.org.ID, parent.App)
-			if err != nil {
-				return err
-			}
-			app.App.OAuth.Mould = nil
-			return tx.PutApp(&app.App)
-		}))
+		h.change(parent.App, func(c *oidc.Client) { c.Mould = nil })
 		h.fails(h.do("POST", "/oauth2/register", second, machine), 401, "invalid_token")
 		h.fails(h.do("PUT", "/oauth2/register/"+a.text("client_id"), "Bearer "+a.text("registration_access_token"), object{"client_id": a.text("client_id")}), 403, "access_denied")
 	})
@@ -451,15 +444,9 @@ func TestUpdateKeepsWhatAdminsSaid(t *testing.T) {
 			h.must(err)
 			return *c.App.OAuth
 		}
-		h.must(h.st.Write(t.Context(), func(tx *store.Tx) error {
-			app, err := tx.App(h.org.ID, client().App)
-			if err != nil {
-				return err
-			}
-			o := app.App.OAuth
-			o.RequirePKCE, o.RotateRefreshTokens, o.AccessTokenLifetime, o.IDTokenLifetime = "true", "on", time.Minute, 2*time.Minute
-			return tx.PutApp(&app.App)
-		}))
+		h.change(client().App, func(c *oidc.Client) {
+			c.RequirePKCE, c.RotateRefreshTokens, c.AccessTokenLifetime, c.IDTokenLifetime = "true", "on", time.Minute, 2*time.Minute
+		})
 		same := maps.Clone(machine)
 		same["client_id"], same["client_name"] = a.text("client_id"), "Another name"
 		h.ok(h.do("PUT", "/oauth2/register/"+a.text("client_id"), "Bearer "+a.text("registration_access_token"), same))

@@ -172,7 +172,7 @@ func (c restoreCmd) Run(g *globals) error {
 	case c.File == "":
 		return usagef("say which backup: lanyard restore FILE")
 	}
-	if given, _, err := c.givenMaster(); err == nil && given == "" && !there(c.masterFile()) {
+	if c.own() && !there(c.masterFile()) {
 		return fmt.Errorf("the master key is not at %s; put the one of the backup there (mode 0600), or give it in LANYARD_MASTER_KEY_FILE. Nothing was changed", c.masterFile())
 	}
 	sealer, err := c.sealer(dsn)

@@ -64,8 +64,9 @@ func newGate(t *testing.T, addrs ...string) *gate {
 		t.Fatal(err)
 	}
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for range b.nodes {
-			if n := b.nodes[int(b.turn.Add(1))%len(b.nodes)]; n.up.Load() {
+		first := int(b.turn.Add(1)) // taken once: others move it on meanwhile
+		for i := range b.nodes {
+			if n := b.nodes[(first+i)%len(b.nodes)]; n.up.Load() {
 				n.http.ServeHTTP(w, r)
 				return
 			}

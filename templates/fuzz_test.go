@@ -1,6 +1,7 @@
 package templates_test
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 	"unicode"
@@ -56,6 +57,22 @@ func FuzzName(f *testing.F) {
 		}
 		if tint := templates.Tint(s); tint < 0 || tint > 7 {
 			t.Errorf("the tint of %q is %d", s, tint)
+		}
+	})
+}
+
+// FuzzAutoPost: what is put together from kept pieces is what the template makes of it.
+func FuzzAutoPost(f *testing.F) {
+	for _, s := range []string{"", "r", `"><script>alert(1)</script>`, "'&#43;+", "\x00\xff\u2028", "a\r\nb", "{{.Nonce}}", "https://sp.example/x?a=1&b=2#c"} {
+		f.Add(s, "https://sp.example/acs?"+url.QueryEscape(s), s, s, true)
+		f.Add("PHg+/w==", "https://sp.example/acs", s, "SP", false)
+	}
+	f.Fuzz(func(t *testing.T, response, acs, relay, app string, has bool) {
+		want, got := templates.Posts(templates.AutoPost{URL: acs, SAMLResponse: response, RelayState: relay, HasRelayState: has, App: app})
+		// The template writes + as &#43;, which is the same to a browser.
+		plus := func(s string) string { return strings.ReplaceAll(s, "&#43;", "+") }
+		if plus(got) != plus(want) {
+			t.Errorf("the template makes\n%q\nand what is sent is\n%q", want, got)
 		}
 	})
 }

@@ -87,13 +87,21 @@ func Write(w http.ResponseWriter, r *http.Request, status int, p Page) {
 
 	body := bodies.Get().(*bytes.Buffer)
 	defer putBody(body)
-	if err := parsed(lang, a.file).Execute(body, v); err != nil {
-		panic("templates: page " + a.file + ": " + err.Error())
+	if post, ok := p.(AutoPost); ok {
+		post.write(body, v)
+	} else {
+		render(body, v)
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes()) // the browser has gone: nobody is left to be told
+}
+
+func render(b *bytes.Buffer, v view) {
+	if err := parsed(v.Lang, v.File).Execute(b, v); err != nil {
+		panic("templates: page " + v.File + ": " + err.Error())
+	}
 }
 
 // bodies are where pages are written before they are sent; their memory is used again.

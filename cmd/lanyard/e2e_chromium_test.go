@@ -141,7 +141,20 @@ func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 // press does what may lead the tab to another page, before it is let go of: then the old page can not answer for it.
 func (b *tab) press(action chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Do(b.ctx, action); err != nil && !strings.Contains(err.Error(), "Inspected target navigated or closed") {
+	if err := chromedp.Do(b.ctx, action); err != nil && !left(err) {
+		b.fail(err)
+	}
+}
+
+// left tells if a page was gone before it could answer.
+func left(err error) bool {
+	return strings.Contains(err.Error(), "Inspected target navigated or closed")
+}
+
+// leave runs a script that leads to another page.
+func (b *tab) leave(expression string) {
+	b.t.Helper()
+	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](expression+", true")); err != nil && !left(err) {
 		b.fail(err)
 	}
 }

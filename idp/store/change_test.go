@@ -148,7 +148,9 @@ func TestCachedAtOnce(t *testing.T) {
 		}()
 		_, _ = w.Get(context.Background(), "a")
 	})
-	time.Sleep(50 * time.Millisecond)
+	for !first.Load() {
+		time.Sleep(time.Millisecond)
+	}
 	crowd(fails, 50) // each for itself
 	if got, err := w.Get(t.Context(), "a"); err != nil || got != "one" {
 		t.Errorf("after the panic: %q, %v", got, err)

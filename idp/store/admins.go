@@ -48,7 +48,7 @@ func (tx *Tx) KeepAdmins() error {
 		return nil
 	}
 	for _, org := range tx.admins.orgs {
-		if _, err := tx.Exec(`UPDATE org SET epoch = epoch WHERE id = $1`, org); err != nil {
+		if err := tx.Do(`UPDATE org SET epoch = epoch WHERE id = $1`, org); err != nil {
 			return err
 		}
 		found, err := hasAdmin(tx, org)

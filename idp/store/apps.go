@@ -320,6 +320,5 @@ func (tx *Tx) TouchUsed(org, app string) error {
 	if !tx.store.definitions.used.due(cacheKey(org, app), now) {
 		return nil
 	}
-	_, err := tx.Exec(`UPDATE app SET last_used = $3 WHERE org = $1 AND id = $2 AND last_used < $3`, org, app, now)
-	return err
+	return tx.Do(`UPDATE app SET last_used = $3 WHERE org = $1 AND id = $2 AND last_used < $3`, org, app, now)
 }

@@ -50,7 +50,7 @@ func (a Apps) RevokeGrant(ctx context.Context, org, usr, id string) error {
 		if err := tx.QueryRow(`DELETE FROM grants WHERE org = $1 AND id = $2 AND usr = $3 RETURNING app`, org, id, usr).Scan(&app); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`DELETE FROM consent WHERE org = $1 AND usr = $2 AND app = $3`, org, usr, app); err != nil {
+		if err := tx.Do(`DELETE FROM consent WHERE org = $1 AND usr = $2 AND app = $3`, org, usr, app); err != nil {
 			return err
 		}
 		return tx.Event(ctx, idp.Event{Org: org, Code: "revokeGrant", User: usr, App: app})
@@ -104,7 +104,7 @@ func (v SignIn) AllSessions(ctx context.Context, org, before string, limit int) 
 // redeemed stays, so that its second use is seen.
 func dropGiven(tx *Tx, where string, args ...any) error {
 	for _, q := range []string{`DELETE FROM grants` + where, `DELETE FROM consent` + where, `DELETE FROM code` + where + ` AND NOT redeemed`} {
-		if _, err := tx.Exec(q, args...); err != nil {
+		if err := tx.Do(q, args...); err != nil {
 			return err
 		}
 	}

@@ -98,10 +98,10 @@ func (tx *Tx) PutApp(a *idp.App) error {
 	if err := tx.Gate(`UPDATE app SET name = $3, api_name = $4, doc = $5 WHERE org = $1 AND id = $2`, a.Org, a.ID, a.Name, a.APIName, string(doc)); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`DELETE FROM acs WHERE org = $1 AND app = $2`, a.Org, a.ID); err != nil {
+	if err := tx.Do(`DELETE FROM acs WHERE org = $1 AND app = $2`, a.Org, a.ID); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`DELETE FROM client WHERE org = $1 AND app = $2`, a.Org, a.ID); err != nil {
+	if err := tx.Do(`DELETE FROM client WHERE org = $1 AND app = $2`, a.Org, a.ID); err != nil {
 		return err
 	}
 	if err := tx.putAddresses(a); err != nil {
@@ -188,7 +188,7 @@ func (tx *Tx) DropApp(org, id string) error {
 		return err
 	}
 	for _, table := range []string{"client", "acs", "installation", "registration_token"} {
-		if _, err := tx.Exec(`DELETE FROM `+table+` WHERE org = $1 AND app = $2`, org, id); err != nil {
+		if err := tx.Do(`DELETE FROM `+table+` WHERE org = $1 AND app = $2`, org, id); err != nil {
 			return err
 		}
 	}
@@ -202,7 +202,7 @@ func (tx *Tx) DropApp(org, id string) error {
 		}
 	}
 	if c.App.Parent != "" {
-		if _, err := tx.Exec(`UPDATE app SET children = children - 1 WHERE org = $1 AND id = $2`, org, c.App.Parent); err != nil {
+		if err := tx.Do(`UPDATE app SET children = children - 1 WHERE org = $1 AND id = $2`, org, c.App.Parent); err != nil {
 			return err
 		}
 	}
@@ -224,7 +224,7 @@ func (tx *Tx) PutInstallation(i *idp.Installation) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`INSERT INTO installation (org, app, blocked, epoch, doc) VALUES ($1, $2, FALSE, 0, $3)
+	if err := tx.Do(`INSERT INTO installation (org, app, blocked, epoch, doc) VALUES ($1, $2, FALSE, 0, $3)
 		ON CONFLICT (org, app) DO UPDATE SET doc = $3`, i.Org, i.App, string(doc)); err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -74,13 +73,14 @@ func (s *Store) Backup(ctx context.Context, path, version string, progress func(
 
 // copyInto writes the database as it was last committed to part, which is empty or not there.
 func (l *lite) copyInto(ctx context.Context, part string) error {
-	c, err := l.open(ctx) // not a reader: they are query_only
+	c, err := l.open(litePatience) // not a reader: they are query_only
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer func() { _ = c.close() }()
+	c.conn.SetInterrupt(ctx.Done())
 	// VACUUM INTO wants no file there, or an empty one, whose mode it keeps.
-	_, err = c.conn.ExecContext(ctx, "VACUUM INTO $1", part)
+	_, err = c.exec("VACUUM INTO $1", []any{part})
 	return err
 }
 
@@ -106,24 +106,25 @@ func (l *lite) watch(part string, progress func(done, all int64), done <-chan st
 
 // sign makes a copy of a database a backup.
 func sign(ctx context.Context, path, version string, now time.Time) (m Manifest, err error) {
-	db, err := sql.Open("sqlite", fileURL(path)+"?mode=rw&_pragma=journal_mode(DELETE)&_pragma=synchronous(FULL)")
+	c, err := openLite(fileURL(path)+"?mode=rw", litePatience, "PRAGMA journal_mode=DELETE", "PRAGMA synchronous=FULL")
 	if err != nil {
 		return m, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = errors.Join(err, c.close()) }()
+	c.conn.SetInterrupt(ctx.Done())
 	m = Manifest{Version: version, Made: now.UTC()}
-	if err := db.QueryRowContext(ctx, "SELECT version FROM schema").Scan(&m.Schema); err != nil {
+	if err := c.one("SELECT version FROM schema", nil, &m.Schema); err != nil {
 		return m, err
 	}
-	err = db.QueryRowContext(ctx, "SELECT name, url FROM org ORDER BY id LIMIT 1").Scan(&m.Org, &m.URL)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) && !noTable(err) {
+	err = c.one("SELECT name, url FROM org ORDER BY id LIMIT 1", nil, &m.Org, &m.URL)
+	if err != nil && !errors.Is(err, ErrNotFound) && !noTable(err) {
 		return m, err
 	}
 	text, err := json.Marshal(m)
 	if err != nil {
 		return m, err
 	}
-	_, err = db.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2", manifest, text)
+	_, err = c.exec("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2", []any{manifest, text})
 	return m, err
 }
 
@@ -161,6 +162,9 @@ func fileURL(path string) string {
 	return "file://" + (&url.URL{Path: "/" + strings.TrimPrefix(filepath.ToSlash(path), "/")}).EscapedPath()
 }
 
+// immutable is the URI of a file that is only read, with nothing written beside it.
+func immutable(path string) string { return fileURL(path) + "?mode=ro&immutable=1" }
+
 // errNoBackup says that a file is none.
 var errNoBackup = errors.New("it is no backup made by lanyard backup")
 
@@ -186,17 +190,18 @@ func ReadBackup(ctx context.Context, path string, sealer *keys.Sealer) (m Manife
 	if string(magic) != "SQLite format 3\x00" {
 		return m, errNoBackup
 	}
-	db, err := sql.Open("sqlite", fileURL(path)+"?mode=ro&immutable=1") // nothing is written beside it
+	c, err := openLite(immutable(path), litePatience)
 	if err != nil {
 		return m, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = errors.Join(err, c.close()) }()
+	c.conn.SetInterrupt(ctx.Done())
 	read := func(name string) (value []byte, err error) {
-		err = db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = $1", name).Scan(&value)
+		err = c.one("SELECT value FROM meta WHERE name = $1", []any{name}, &value)
 		return value, err
 	}
 	text, err := read(manifest)
-	if errors.Is(err, sql.ErrNoRows) || noTable(err) {
+	if errors.Is(err, ErrNotFound) || noTable(err) {
 		return m, errNoBackup
 	}
 	if err == nil {
@@ -214,7 +219,7 @@ func ReadBackup(ctx context.Context, path string, sealer *keys.Sealer) (m Manife
 	}
 	sealed, err := read(masterCheck)
 	switch {
-	case errors.Is(err, sql.ErrNoRows): // nothing in it is sealed
+	case errors.Is(err, ErrNotFound): // nothing in it is sealed
 	case err != nil:
 		return m, fmt.Errorf("it is damaged: %w", err)
 	default:

@@ -68,11 +68,10 @@ func (s *Store) tryWriting(ctx context.Context) {
 	defer cancel()
 	// As much as a step may need: on a full disk a byte or two still find a place now and then.
 	err := s.db.write(ctx, func(tx *Tx) error {
-		if _, err := tx.Exec("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2", "probe", make([]byte, 256<<10)); err != nil {
+		if err := tx.Do("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2", "probe", make([]byte, 256<<10)); err != nil {
 			return err
 		}
-		_, err := tx.Exec("DELETE FROM meta WHERE name = $1", "probe")
-		return err
+		return tx.Do("DELETE FROM meta WHERE name = $1", "probe")
 	})
 	s.wrote(err)
 }

@@ -78,26 +78,22 @@ func (s *Store) Check(ctx context.Context) (found []string, err error) {
 		return found, nil
 	}
 	// On a connection of its own: a reader that is busy so long would be missed.
-	c, err := l.open(ctx, "PRAGMA query_only=1")
+	c, err := l.open(litePatience, "PRAGMA query_only=1")
 	if err != nil {
 		return nil, translate(err)
 	}
-	defer c.close()
-	rows, err := c.conn.QueryContext(ctx, "PRAGMA quick_check(10)")
-	if err != nil {
-		return append(found, err.Error()), nil
-	}
-	defer rows.Close()
-	for rows.Next() {
+	defer func() { _ = c.close() }()
+	c.conn.SetInterrupt(ctx.Done())
+	if err := c.each("PRAGMA quick_check(10)", nil, func(r Row) error {
 		var line string
-		if err := rows.Scan(&line); err != nil {
-			return nil, err
+		if err := r.Scan(&line); err != nil {
+			return err
 		}
 		if line != "ok" {
 			found = append(found, line)
 		}
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	}); err != nil {
 		found = append(found, err.Error())
 	}
 	return found, nil
@@ -109,8 +105,7 @@ func (s *Store) WriteTime(ctx context.Context) (time.Duration, error) {
 	for range 9 {
 		began := time.Now()
 		err := s.Write(ctx, func(tx *Tx) error {
-			_, err := tx.Exec(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2`, "doctor", []byte{0})
-			return err
+			return tx.Do(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2`, "doctor", []byte{0})
 		})
 		if err != nil {
 			return 0, err
@@ -118,8 +113,7 @@ func (s *Store) WriteTime(ctx context.Context) (time.Duration, error) {
 		took = append(took, time.Since(began))
 	}
 	err := s.Write(ctx, func(tx *Tx) error {
-		_, err := tx.Exec(`DELETE FROM meta WHERE name = $1`, "doctor")
-		return err
+		return tx.Do(`DELETE FROM meta WHERE name = $1`, "doctor")
 	})
 	slices.Sort(took)
 	return took[len(took)/2], err

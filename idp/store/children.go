@@ -29,15 +29,13 @@ func (v OIDC) RegistrationToken(ctx context.Context, org, id string) (*oidc.Regi
 func (v OIDC) UsedRegistrationToken(ctx context.Context, org, id string) error {
 	now := v.s.Now()
 	return protocol(v.s.Write(ctx, func(tx *Tx) error {
-		_, err := tx.Exec(`UPDATE registration_token SET last_used = $3 WHERE org = $1 AND id = $2 AND last_used < $4`, org, id, now, now.Add(-time.Minute))
-		return err
+		return tx.Do(`UPDATE registration_token SET last_used = $3 WHERE org = $1 AND id = $2 AND last_used < $4`, org, id, now, now.Add(-time.Minute))
 	}))
 }
 
 func addRegistrationToken(tx *Tx, org string, t *oidc.RegistrationToken) error {
-	_, err := tx.Exec(`INSERT INTO registration_token (org, `+registrationColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+	return tx.Do(`INSERT INTO registration_token (org, `+registrationColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		org, t.ID, t.Hash, t.App, t.Kind, t.Name, t.Created, t.LastUsed)
-	return err
 }
 
 // AddInitialToken stores an initial access token of a parent app; those it has stay alive.

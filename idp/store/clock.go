@@ -119,8 +119,7 @@ func (s *Store) Settle(ctx context.Context) (t time.Time, settled bool, err erro
 	g.last, g.ran = t, began
 	kept := binary.BigEndian.AppendUint64(nil, uint64(t.UnixMicro()))
 	err = s.Write(ctx, func(tx *Tx) error {
-		_, err := tx.Exec(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2`, settledName, kept)
-		return err
+		return tx.Do(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2`, settledName, kept)
 	})
 	return t, !t.Before(behind.Add(-settleBehind)), err
 }

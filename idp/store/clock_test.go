@@ -95,18 +95,18 @@ func TestSweepOrphans(t *testing.T) {
 		if err := st.Write(t.Context(), func(tx *store.Tx) error {
 			for _, app := range []string{"here", "gone"} {
 				if app == "here" {
-					if _, err := tx.Exec(`INSERT INTO app (org, id, name, api_name, parent, children, epoch, doc, created, last_used) VALUES ('o', $1, $1, $1, '', 0, 0, '{}', 0, 0)`, app); err != nil {
+					if err := tx.Do(`INSERT INTO app (org, id, name, api_name, parent, children, epoch, doc, created, last_used) VALUES ('o', $1, $1, $1, '', 0, 0, '{}', 0, 0)`, app); err != nil {
 						return err
 					}
 				}
 				for i := range each {
-					if _, err := tx.Exec(`INSERT INTO consent (org, usr, app, scopes, given) VALUES ('o', $1, $2, 'openid', 1)`, fmt.Sprintf("u%05d", i), app); err != nil {
+					if err := tx.Do(`INSERT INTO consent (org, usr, app, scopes, given) VALUES ('o', $1, $2, 'openid', 1)`, fmt.Sprintf("u%05d", i), app); err != nil {
 						return err
 					}
 				}
 			}
 			for i := range each {
-				if _, err := tx.Exec(`INSERT INTO usr (org, id, username, email, active, service, epoch, password, doc, created, changed)
+				if err := tx.Do(`INSERT INTO usr (org, id, username, email, active, service, epoch, password, doc, created, changed)
 					VALUES ('o', $1, $1, '', $2, $3, 0, '', '{}', 0, 0)`, fmt.Sprintf("u%05d", i), true, false); err != nil {
 					return err
 				}

@@ -2,16 +2,14 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	"github.com/jackc/puddle/v2"
+	"zombiezen.com/go/sqlite"
 )
 
 // Errors callers tell apart with errors.Is. Any other is a fault of the database or of this program.
@@ -41,24 +39,10 @@ var errUnwritable = fmt.Errorf("%w: it can not be written", ErrNotReady)
 
 // translate gives a database's error the meaning it has here.
 func translate(err error) error {
-	var lite *sqlite.Error
 	var pg *pgconn.PgError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &lite):
-		switch lite.Code() {
-		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
-			return fmt.Errorf("%w: %w", ErrExists, err)
-		}
-		switch lite.Code() & 0xff {
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-			return fmt.Errorf("%w: %w", ErrBusy, err)
-		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR:
-			return fmt.Errorf("%w: %w", errUnwritable, err)
-		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-			return fmt.Errorf("%w: %w", ErrNotReady, err)
-		}
 	case errors.As(err, &pg):
 		switch pg.Code {
 		case pgUnique:
@@ -74,12 +58,25 @@ func translate(err error) error {
 		case "08", "57": // the connection broke; the server was stopped
 			return fmt.Errorf("%w: %w", ErrNotReady, err)
 		}
-	case errors.Is(err, sql.ErrConnDone), err.Error() == "sql: database is closed":
+	case errors.Is(err, puddle.ErrClosedPool):
 		return ErrClosed
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, sql.ErrTxDone): // its patience is over
+	case errors.Is(err, context.DeadlineExceeded): // its patience is over
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	case unreached(err):
 		return fmt.Errorf("%w: %w", ErrNotReady, err)
+	}
+	switch code := sqlite.ErrCode(err); code { // of another error: ResultError
+	case sqlite.ResultConstraintUnique, sqlite.ResultConstraintPrimaryKey:
+		return fmt.Errorf("%w: %w", ErrExists, err)
+	default:
+		switch code.ToPrimary() {
+		case sqlite.ResultBusy, sqlite.ResultLocked:
+			return fmt.Errorf("%w: %w", ErrBusy, err)
+		case sqlite.ResultFull, sqlite.ResultReadOnly, sqlite.ResultIOErr:
+			return fmt.Errorf("%w: %w", errUnwritable, err)
+		case sqlite.ResultCantOpen, sqlite.ResultCorrupt, sqlite.ResultNotADB:
+			return fmt.Errorf("%w: %w", ErrNotReady, err)
+		}
 	}
 	return err
 }
@@ -88,14 +85,14 @@ func translate(err error) error {
 func unreached(err error) bool {
 	var connect *pgconn.ConnectError
 	var network net.Error
-	return errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err) ||
+	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // liteBusy tells if another process, or another connection of this one, held a lock for too long.
 func liteBusy(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_BUSY || e.Code()&0xff == sqlite3.SQLITE_LOCKED)
+	code := sqlite.ErrCode(err).ToPrimary()
+	return code == sqlite.ResultBusy || code == sqlite.ResultLocked
 }
 
 // collided tells if a transaction on PostgreSQL was ended in favour of another and may be run again.

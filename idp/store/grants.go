@@ -134,32 +134,32 @@ type epochs struct {
 	Installation int64 `json:"installation"`
 }
 
-// presentEpochs reads what g would be made under now. ErrNotFound: its person or app is gone.
-func presentEpochs(tx *Tx, org string, g *oidc.Grant) (e epochs, err error) {
-	err = tx.QueryRow(`SELECT o.epoch, u.epoch, a.epoch, COALESCE(i.epoch, -1) FROM org o
+// presentEpochs follows a SELECT of the epochs that a grant of user $2 to app $3 in org $1 is made under; no row: one of them is gone.
+const (
+	epochColumns  = `o.epoch, u.epoch, a.epoch, COALESCE(i.epoch, -1)`
+	presentEpochs = ` FROM org o
 		JOIN usr u ON u.org = o.id AND u.id = $2
 		JOIN app a ON a.org = o.id AND a.id = $3
 		LEFT JOIN installation i ON i.org = o.id AND i.app = a.id
-		WHERE o.id = $1`, org, g.User, g.App).Scan(&e.Org, &e.User, &e.App, &e.Installation)
-	return e, err
-}
+		WHERE o.id = $1`
+)
 
-// addGrant inserts the grant under the present epochs, and returns them.
-func addGrant(tx *Tx, org string, i oidc.Issue) (epochs, error) {
+func (e *epochs) dest() []any { return []any{&e.Org, &e.User, &e.App, &e.Installation} }
+
+// addGrant inserts the grant under the present epochs, and returns them. ErrNotFound: its person or app is gone.
+func addGrant(tx *Tx, org string, i oidc.Issue) (now epochs, err error) {
 	g := i.Grant
 	doc, err := json.Marshal(grantDoc{g.Client, g.SID, g.Kind, g.Scopes, g.AuthTime, g.ACR, g.AMR, g.Family})
 	if err != nil {
-		return epochs{}, err
-	}
-	now, err := presentEpochs(tx, org, g)
-	if err != nil {
 		return now, err
 	}
-	_, err = tx.Exec(`INSERT INTO grants (org, id, app, usr, session, org_epoch, usr_epoch, app_epoch, installation_epoch,
+	err = tx.QueryRow(`INSERT INTO grants (org, usr, app, org_epoch, usr_epoch, app_epoch, installation_epoch, id, session,
 			generation, hash, previous, successor, rotated, unused, absolute, created, last_used, ends, doc)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
-		org, g.ID, g.App, g.User, g.Session, now.Org, now.User, now.App, now.Installation,
-		g.Generation, null(g.Hash), null(g.Previous), null(g.Successor), g.Rotated, g.Unused, g.Absolute, g.Created, g.LastUsed, ends(i), string(doc))
+		SELECT $1, $2, $3, `+epochColumns+`, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16`+presentEpochs+`
+		RETURNING org_epoch, usr_epoch, app_epoch, installation_epoch`,
+		org, g.User, g.App, g.ID, g.Session,
+		g.Generation, null(g.Hash), null(g.Previous), null(g.Successor), g.Rotated, g.Unused, g.Absolute, g.Created, g.LastUsed, ends(i), string(doc)).
+		Scan(now.dest()...)
 	return now, err
 }
 
@@ -178,7 +178,7 @@ func ends(i oidc.Issue) time.Time {
 // issued stores the token and tells of it.
 func issued(ctx context.Context, tx *Tx, org string, i oidc.Issue) error {
 	t := i.Token
-	if _, err := tx.Exec(`INSERT INTO token (org, id, hash, grant_id, scopes, created, expires) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+	if err := tx.Do(`INSERT INTO token (org, id, hash, grant_id, scopes, created, expires) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		org, t.ID, t.Hash, t.Grant, strings.Join(t.Scopes, " "), t.Created, t.Expires); err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func (v OIDC) DropGrant(ctx context.Context, org, id string, r oidc.Refusal) err
 		if err != nil || n == 0 {
 			return err
 		}
-		if _, err := tx.Exec(`DELETE FROM token WHERE org = $1 AND grant_id = $2`, org, id); err != nil {
+		if err := tx.Do(`DELETE FROM token WHERE org = $1 AND grant_id = $2`, org, id); err != nil {
 			return err
 		}
 		return tx.Event(ctx, idp.Event{Org: org, Code: r.Code, User: r.User, App: r.App, Reason: r.Reason})
@@ -245,7 +245,7 @@ func (v OIDC) DropToken(ctx context.Context, org, id string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`DELETE FROM token WHERE org = $1 AND id = $2`, org, id); err != nil {
+		if err := tx.Do(`DELETE FROM token WHERE org = $1 AND id = $2`, org, id); err != nil {
 			return err
 		}
 		return tx.Event(ctx, idp.Event{Org: org, Code: "OauthTokenRevoked", User: usr, App: app})
@@ -256,7 +256,6 @@ func (v OIDC) DropToken(ctx context.Context, org, id string) error {
 func (v OIDC) Used(ctx context.Context, org, grant string) error {
 	now := v.s.Now()
 	return protocol(v.s.Write(ctx, func(tx *Tx) error {
-		_, err := tx.Exec(`UPDATE grants SET last_used = $3 WHERE org = $1 AND id = $2 AND last_used < $4`, org, grant, now, now.Add(-time.Minute))
-		return err
+		return tx.Do(`UPDATE grants SET last_used = $3 WHERE org = $1 AND id = $2 AND last_used < $4`, org, grant, now, now.Add(-time.Minute))
 	}))
 }

@@ -34,13 +34,12 @@ func (v SignIn) SetupLink(ctx context.Context, org, secret string, hash []byte, 
 		if !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		if _, err := tx.Exec(`DELETE FROM link WHERE org = $1 AND kind = $2`, org, linkSetup); err != nil {
+		if err := tx.Do(`DELETE FROM link WHERE org = $1 AND kind = $2`, org, linkSetup); err != nil {
 			return err
 		}
 		id, sealed = fresh, mine
-		_, err = tx.Exec(`INSERT INTO link (org, id, hash, kind, usr, expires, sealed) VALUES ($1, $2, $3, $4, '', $5, $6)`,
+		return tx.Do(`INSERT INTO link (org, id, hash, kind, usr, expires, sealed) VALUES ($1, $2, $3, $4, '', $5, $6)`,
 			org, id, hash, linkSetup, expires, sealed)
-		return err
 	})
 	if err != nil {
 		return "", "", err
@@ -56,7 +55,7 @@ func linkPlace(org, id string) string { return "link\x00" + org + "\x00" + id }
 func (v SignIn) AddSignInLink(ctx context.Context, u *idp.User, hash []byte, expires time.Time, why string) (id string, err error) {
 	id = v.s.NewID()
 	return id, v.s.Write(ctx, func(tx *Tx) error {
-		if _, err := tx.Exec(`DELETE FROM link WHERE org = $1 AND kind = $2 AND usr = $3`, u.Org, linkSignIn, u.ID); err != nil {
+		if err := tx.Do(`DELETE FROM link WHERE org = $1 AND kind = $2 AND usr = $3`, u.Org, linkSignIn, u.ID); err != nil {
 			return err
 		}
 		var orgEpoch, usrEpoch int64
@@ -68,7 +67,7 @@ func (v SignIn) AddSignInLink(ctx context.Context, u *idp.User, hash []byte, exp
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`INSERT INTO link (org, id, hash, kind, usr, expires, org_epoch, usr_epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		if err := tx.Do(`INSERT INTO link (org, id, hash, kind, usr, expires, org_epoch, usr_epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 			u.Org, id, hash, linkSignIn, u.ID, expires, orgEpoch, usrEpoch); err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func (s *Store) CheckMaster(ctx context.Context) error {
 	if errors.Is(err, ErrNotFound) {
 		mine := s.sealer.Seal(masterCheck, []byte(masterWords))
 		err = s.Write(ctx, func(tx *Tx) error {
-			if _, err := tx.Exec(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, masterCheck, mine); err != nil {
+			if err := tx.Do(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, masterCheck, mine); err != nil {
 				return err
 			}
 			return read(tx)

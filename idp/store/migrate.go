@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"modernc.org/sqlite"
+	"zombiezen.com/go/sqlite"
 )
 
 //go:embed migrations/*.sql
@@ -143,6 +143,5 @@ func noTable(err error) bool {
 	if errors.As(err, &pg) {
 		return pg.Code == pgNoTable
 	}
-	var lite *sqlite.Error
-	return errors.As(err, &lite) && strings.Contains(lite.Error(), "no such table")
+	return err != nil && sqlite.ErrCode(err) == sqlite.ResultError && strings.Contains(err.Error(), "no such table")
 }

@@ -137,7 +137,7 @@ func (tx *Tx) DropNamed(org string, kind idp.Kind, id string) error {
 	if err := tx.Gate(`DELETE FROM named WHERE org = $1 AND kind = $2 AND id = $3`, org, string(kind), id); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`DELETE FROM member WHERE org = $1 AND kind = $2 AND ref = $3`, org, string(kind), id); err != nil {
+	if err := tx.Do(`DELETE FROM member WHERE org = $1 AND kind = $2 AND ref = $3`, org, string(kind), id); err != nil {
 		return err
 	}
 	return tx.namedChanged()

@@ -88,9 +88,8 @@ func (v OIDC) remember(ctx context.Context, org, kind, app string, browser []byt
 	}
 	id := v.s.NewID()
 	err = v.s.Write(ctx, func(tx *Tx) error {
-		_, err := tx.Exec(`INSERT INTO login (org, id, kind, app, browser, answered, created, expires, doc)
+		return tx.Do(`INSERT INTO login (org, id, kind, app, browser, answered, created, expires, doc)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, org, id, kind, app, null(browser), false, created, expires, string(doc))
-		return err
 	})
 	if err != nil {
 		return "", protocol(err)
@@ -122,8 +121,7 @@ func (v OIDC) bind(ctx context.Context, org, kind, id string, browser []byte, ap
 	err = read()
 	if err == nil && len(bound) == 0 {
 		err = v.s.Write(ctx, func(tx *Tx) error {
-			_, err := tx.Exec(`UPDATE login SET browser = $3 WHERE org = $1 AND id = $2 AND browser IS NULL`, org, id, browser)
-			return err
+			return tx.Do(`UPDATE login SET browser = $3 WHERE org = $1 AND id = $2 AND browser IS NULL`, org, id, browser)
 		})
 		if err == nil { // or another browser has been faster
 			err = read()
@@ -189,15 +187,15 @@ func (v OIDC) AddCode(ctx context.Context, org string, c *oidc.Code, login strin
 				return err
 			}
 		}
-		now, err := presentEpochs(tx, org, &c.Grant)
-		if err != nil {
+		var now epochs
+		if err := tx.QueryRow(`SELECT `+epochColumns+presentEpochs, org, c.Grant.User, c.Grant.App).Scan(now.dest()...); err != nil {
 			return err
 		}
 		doc, err := json.Marshal(codeDoc{c.ClientID, c.RedirectURI, c.GivenURI, c.CodeChallenge, c.Created, c.Expires, c.Grant, now})
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`INSERT INTO code (org, id, hash, app, usr, grant_id, redeemed, expires, doc) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		if err := tx.Do(`INSERT INTO code (org, id, hash, app, usr, grant_id, redeemed, expires, doc) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 			org, c.ID, c.Hash, c.Grant.App, c.Grant.User, c.Grant.ID, false, c.Expires.Add(keepCode), string(doc)); err != nil {
 			return err
 		}

@@ -111,7 +111,7 @@ func (tx *Tx) AddUser(u *idp.User) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`INSERT INTO usr (org, id, username, email, active, service, epoch, password, doc, created, changed)
+	if err := tx.Do(`INSERT INTO usr (org, id, username, email, active, service, epoch, password, doc, created, changed)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		u.Org, u.ID, u.Username, u.Email, u.Active, u.Service, u.Epoch, u.Password, string(doc), u.Created, u.Changed); err != nil {
 		return err
@@ -163,7 +163,7 @@ func (tx *Tx) PutUser(u *idp.User) error {
 		tx.admins.lost(u.Org, old)
 	}
 	if old.Username != u.Username || old.Email != u.Email {
-		if _, err := tx.Exec(`DELETE FROM login_name WHERE org = $1 AND usr = $2`, u.Org, u.ID); err != nil {
+		if err := tx.Do(`DELETE FROM login_name WHERE org = $1 AND usr = $2`, u.Org, u.ID); err != nil {
 			return err
 		}
 		if err := tx.putLoginNames(u); err != nil {
@@ -173,7 +173,7 @@ func (tx *Tx) PutUser(u *idp.User) error {
 	if slices.Equal(members(old), members(u)) {
 		return nil
 	}
-	if _, err := tx.Exec(`DELETE FROM member WHERE org = $1 AND usr = $2`, u.Org, u.ID); err != nil {
+	if err := tx.Do(`DELETE FROM member WHERE org = $1 AND usr = $2`, u.Org, u.ID); err != nil {
 		return err
 	}
 	return tx.putMembers(u)
@@ -188,7 +188,7 @@ func (tx *Tx) DropUser(org, id string) error {
 	}
 	tx.admins.lost(org, u)
 	for _, table := range []string{"login_name", "member", "consent"} {
-		if _, err := tx.Exec(`DELETE FROM `+table+` WHERE org = $1 AND usr = $2`, org, id); err != nil {
+		if err := tx.Do(`DELETE FROM `+table+` WHERE org = $1 AND usr = $2`, org, id); err != nil {
 			return err
 		}
 	}
@@ -271,7 +271,7 @@ func members(u *idp.User) (all []membership) {
 
 func (tx *Tx) putMembers(u *idp.User) error {
 	for _, m := range members(u) {
-		if _, err := tx.Exec(`INSERT INTO member (org, kind, ref, usr) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+		if err := tx.Do(`INSERT INTO member (org, kind, ref, usr) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
 			u.Org, string(m.kind), m.ref, u.ID); err != nil {
 			return err
 		}

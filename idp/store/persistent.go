@@ -17,7 +17,7 @@ func (p People) PersistentID(ctx context.Context, org, entityID, usr, create str
 		return value, err
 	}
 	err = p.s.Write(ctx, func(tx *Tx) error {
-		if _, err := tx.Exec(`INSERT INTO persistent_id (org, entity_id, usr, value) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+		if err := tx.Do(`INSERT INTO persistent_id (org, entity_id, usr, value) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
 			org, entityID, usr, create); err != nil {
 			return err
 		}
@@ -30,7 +30,7 @@ func (p People) PersistentID(ctx context.Context, org, entityID, usr, create str
 // PutPersistentID sets the user's pairwise NameID towards a SAML entity, as another identity provider gave it before. It
 // is a [*Taken] if somebody else has that one, or the user has another: what an app knows a person by never changes.
 func (tx *Tx) PutPersistentID(org, entityID, usr, value string) error {
-	if _, err := tx.Exec(`INSERT INTO persistent_id (org, entity_id, usr, value) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+	if err := tx.Do(`INSERT INTO persistent_id (org, entity_id, usr, value) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
 		org, entityID, usr, value); err != nil {
 		return err
 	}

@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -67,21 +65,23 @@ func (r reading) QueryRow(query string, args ...any) Row { return first{r, query
 // session is a connection, as reading and writing need it.
 type session interface {
 	exec(query string, args []any) (rows int64, err error)
-	query(query string, args []any) (*sql.Rows, error)
+	// do is exec for whoever does not count: it may run, and fail, together with a later statement or the commit.
+	do(query string, args []any) error
+	// each calls row for every row of the answer. Its error comes back as it is.
+	each(query string, args []any, row func(Row) error) error
 }
 
+// each is session.each with the arguments and the errors of this room.
 func each(s session, row func(Row) error, query string, args []any) error {
-	rows, err := s.query(query, values(args))
-	if err != nil {
-		return translate(err)
+	var own error
+	err := s.each(query, values(args), func(r Row) error {
+		own = row(r)
+		return own
+	})
+	if own != nil {
+		return own
 	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(current{rows}); err != nil {
-			return err
-		}
-	}
-	return translate(rows.Err())
+	return translate(err)
 }
 
 // values passes times as microseconds, the same to both databases.
@@ -101,32 +101,12 @@ func micros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
-// current is the row at which rows stand.
-type current struct{ rows *sql.Rows }
-
-func (c current) Scan(dest ...any) error {
-	for i, d := range dest {
-		if t, ok := d.(*time.Time); ok {
-			dest[i] = (*instant)(t)
-		}
+// instant is the time of microseconds.
+func instant(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
 	}
-	return c.rows.Scan(dest...)
-}
-
-// instant scans microseconds.
-type instant time.Time
-
-func (t *instant) Scan(src any) error {
-	n, ok := src.(int64)
-	switch {
-	case !ok:
-		return fmt.Errorf("a time is kept as microseconds, not as %T", src)
-	case n == 0:
-		*t = instant{}
-	default:
-		*t = instant(time.UnixMicro(n).UTC())
-	}
-	return nil
+	return time.UnixMicro(micros).UTC()
 }
 
 // first is the first row of an answer that has not been asked for yet.

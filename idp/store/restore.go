@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -113,13 +112,14 @@ func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
 // whole reads every page and index of a file.
 func whole(ctx context.Context, path string) (err error) {
-	db, err := sql.Open("sqlite", fileURL(path)+"?mode=ro&immutable=1")
+	c, err := openLite(immutable(path), litePatience)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = errors.Join(err, c.close()) }()
+	c.conn.SetInterrupt(ctx.Done())
 	var first string
-	if err := db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&first); err != nil {
+	if err := c.one("PRAGMA integrity_check(1)", nil, &first); err != nil {
 		return err
 	}
 	if first != "ok" {
@@ -144,8 +144,7 @@ func endIn(ctx context.Context, c Config, m Manifest) (e Ended, err error) {
 	}
 	e.Manifest = m
 	return e, st.Write(ctx, func(tx *Tx) error {
-		_, err := tx.Exec(`DELETE FROM meta WHERE name = $1`, manifest)
-		return err
+		return tx.Do(`DELETE FROM meta WHERE name = $1`, manifest)
 	})
 }
 
@@ -175,7 +174,7 @@ func (s *Store) EndBefore(ctx context.Context, why string) (e Ended, err error) 
 			`DELETE FROM link`,
 			`DELETE FROM login`,
 		} {
-			if _, err := tx.Exec(q); err != nil {
+			if err := tx.Do(q); err != nil {
 				return err
 			}
 		}
@@ -228,8 +227,7 @@ func (tx *Tx) endGatewayTokens(e *Ended) error {
 		return err
 	}
 	e.GatewayTokens = tokens
-	_, err = tx.Exec(`DELETE FROM registration_token WHERE kind = $1`, oidc.KindInitial)
-	return err
+	return tx.Do(`DELETE FROM registration_token WHERE kind = $1`, oidc.KindInitial)
 }
 
 // endUsers adds one to every user's epoch, some at a time.
@@ -247,9 +245,8 @@ func (s *Store) endUsers(ctx context.Context) error {
 				return err
 			}
 			end := page[len(page)-1]
-			_, err = tx.Exec(`UPDATE usr SET epoch = epoch + 1 WHERE (org > $1 OR org = $1 AND id > $2) AND (org < $3 OR org = $3 AND id <= $4)`,
+			return tx.Do(`UPDATE usr SET epoch = epoch + 1 WHERE (org > $1 OR org = $1 AND id > $2) AND (org < $3 OR org = $3 AND id <= $4)`,
 				last.org, last.id, end.org, end.id)
-			return err
 		})
 		if err != nil || len(page) == 0 {
 			return err

@@ -78,9 +78,8 @@ func (v SAML) AddLogin(ctx context.Context, org string, l *saml.Login) error {
 	}
 	id := v.s.NewID()
 	err = v.s.Write(ctx, func(tx *Tx) error {
-		_, err := tx.Exec(`INSERT INTO login (org, id, kind, app, browser, answered, created, expires, doc)
+		return tx.Do(`INSERT INTO login (org, id, kind, app, browser, answered, created, expires, doc)
 			VALUES ($1, $2, $3, $4, NULL, $5, $6, $7, $8)`, org, id, kindSAML, l.App, false, l.Created, l.Expires, string(doc))
-		return err
 	})
 	if err == nil {
 		l.ID = id
@@ -107,8 +106,7 @@ func (v SAML) BindLogin(ctx context.Context, org, id string, browser []byte) (*s
 	err := read()
 	if err == nil && len(bound) == 0 {
 		err = v.s.Write(ctx, func(tx *Tx) error {
-			_, err := tx.Exec(`UPDATE login SET browser = $4 WHERE org = $1 AND id = $2 AND kind = $3 AND browser IS NULL`, org, id, kindSAML, browser)
-			return err
+			return tx.Do(`UPDATE login SET browser = $4 WHERE org = $1 AND id = $2 AND kind = $3 AND browser IS NULL`, org, id, kindSAML, browser)
 		})
 		if err == nil { // somebody else may have been faster
 			err = read()
@@ -161,7 +159,7 @@ func (v SAML) Answer(ctx context.Context, org string, a saml.Answer) error {
 				return err
 			}
 		}
-		if _, err := tx.Exec(`INSERT INTO participant (org, session, app, session_index, name_id, at) VALUES ($1, $2, $3, $4, $5, $6)
+		if err := tx.Do(`INSERT INTO participant (org, session, app, session_index, name_id, at) VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (org, session, app) DO UPDATE SET session_index = $4, name_id = $5, at = $6`,
 			org, a.Session, a.App, a.SessionIndex, string(nameID), now); err != nil {
 			return err

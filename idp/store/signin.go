@@ -74,8 +74,7 @@ func (v SignIn) Sessions(ctx context.Context, org, usr string) ([]*idp.Session, 
 // Touch writes a session's last use.
 func (v SignIn) Touch(ctx context.Context, org, id string, seen time.Time) error {
 	return v.s.Write(ctx, func(tx *Tx) error {
-		_, err := tx.Exec(`UPDATE session SET seen = $3 WHERE org = $1 AND id = $2 AND seen < $3`, org, id, seen)
-		return err
+		return tx.Do(`UPDATE session SET seen = $3 WHERE org = $1 AND id = $2 AND seen < $3`, org, id, seen)
 	})
 }
 
@@ -139,7 +138,7 @@ func (v SignIn) Start(ctx context.Context, p Proof) error {
 			}
 		}
 		if p.Browser != nil {
-			if _, err := tx.Exec(`INSERT INTO browser (org, hash, usr, seen) VALUES ($1, $2, $3, $4)
+			if err := tx.Do(`INSERT INTO browser (org, hash, usr, seen) VALUES ($1, $2, $3, $4)
 				ON CONFLICT (org, hash, usr) DO UPDATE SET seen = $4`, s.Org, p.Browser, s.User, s.Seen); err != nil {
 				return err
 			}
@@ -151,7 +150,7 @@ func (v SignIn) Start(ctx context.Context, p Proof) error {
 			if strings.HasPrefix(name, "address:") {
 				q = `UPDATE throttle SET failures = failures - 1, until = 0 WHERE org = $1 AND name = $2 AND failures > 0`
 			}
-			if _, err := tx.Exec(q, s.Org, name); err != nil {
+			if err := tx.Do(q, s.Org, name); err != nil {
 				return err
 			}
 		}
@@ -165,7 +164,7 @@ func (v SignIn) Start(ctx context.Context, p Proof) error {
 				return err
 			}
 		case p.Rehash != "":
-			if _, err := tx.Exec(`UPDATE usr SET password = $3 WHERE org = $1 AND id = $2 AND password = $4`, s.Org, s.User, p.Rehash, p.Was); err != nil {
+			if err := tx.Do(`UPDATE usr SET password = $3 WHERE org = $1 AND id = $2 AND password = $4`, s.Org, s.User, p.Rehash, p.Was); err != nil {
 				return err
 			}
 		}
@@ -182,7 +181,7 @@ func endSession(tx *Tx, org, id string) error {
 		`DELETE FROM session WHERE org = $1 AND id = $2`,
 		`DELETE FROM participant WHERE org = $1 AND session = $2`,
 	} {
-		if _, err := tx.Exec(q, org, id); err != nil {
+		if err := tx.Do(q, org, id); err != nil {
 			return err
 		}
 	}
@@ -217,7 +216,7 @@ func (v SignIn) EndOthers(ctx context.Context, org, usr, keep string) error {
 }
 
 func endOthers(tx *Tx, org, usr, keep string) (n int64, err error) {
-	if _, err := tx.Exec(`DELETE FROM participant WHERE org = $1 AND session <> $3
+	if err := tx.Do(`DELETE FROM participant WHERE org = $1 AND session <> $3
 		AND session IN (SELECT id FROM session WHERE org = $1 AND usr = $2)`, org, usr, keep); err != nil {
 		return 0, err
 	}
@@ -272,7 +271,7 @@ func (v SignIn) Attempt(ctx context.Context, org string, limits []Limit) (wait t
 			if n := failures - l.Free; n < 20 {
 				pause = min(l.Most, time.Second<<n)
 			}
-			if _, err := tx.Exec(`UPDATE throttle SET until = $3 WHERE org = $1 AND name = $2`, org, l.Name, now.Add(pause)); err != nil {
+			if err := tx.Do(`UPDATE throttle SET until = $3 WHERE org = $1 AND name = $2`, org, l.Name, now.Add(pause)); err != nil {
 				return err
 			}
 		}
@@ -306,7 +305,7 @@ func (v SignIn) PutConsent(ctx context.Context, org, usr, app string, scopes []s
 				all = append(all, s)
 			}
 		}
-		if _, err := tx.Exec(`INSERT INTO consent (org, usr, app, scopes, given) VALUES ($1, $2, $3, $4, $5)
+		if err := tx.Do(`INSERT INTO consent (org, usr, app, scopes, given) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (org, usr, app) DO UPDATE SET scopes = $4, given = $5`, org, usr, app, strings.Join(all, " "), now); err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,8 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+	"zombiezen.com/go/sqlite"
 )
 
 const (
@@ -27,17 +25,10 @@ const (
 // lite is an SQLite file: a few connections that read, and one that writes.
 type lite struct {
 	path    string // without symbolic links, as SQLite names the files beside it
-	pool    *sql.DB
 	readers chan *liteConn
 	closing chan struct{}
 	writer  *writer
 	log     *slog.Logger
-}
-
-// liteConn is one connection and the statements prepared on it.
-type liteConn struct {
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
 }
 
 func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ *lite, err error) {
@@ -47,18 +38,10 @@ func openSQLite(ctx context.Context, path string, log *slog.Logger) (_ *lite, er
 	if path, err = createFile(path, log); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	// mode=rw: a file that has gone is an error, never a new empty database.
-	dsn := fileURL(path) +
-		"?mode=rw&_dqs=0&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&_pragma=journal_size_limit(67108864)"
-	pool, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return nil, fmt.Errorf("store: opening %s: %w", path, err)
-	}
-	pool.SetMaxIdleConns(-1) // what is not held here is closed
-	l := &lite{path: path, pool: pool, readers: make(chan *liteConn, liteReaders), closing: make(chan struct{}), log: log}
+	l := &lite{path: path, readers: make(chan *liteConn, liteReaders), closing: make(chan struct{}), log: log}
 	if err := l.connect(ctx); err != nil {
-		_ = pool.Close()
-		if e := (*sqlite.Error)(nil); errors.As(err, &e) && e.Code() == sqlite3.SQLITE_NOTADB {
+		l.disconnect()
+		if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultNotADB {
 			err = errors.New("it is not an SQLite database")
 		}
 		return nil, fmt.Errorf("store: opening %s: %w", path, err)
@@ -115,16 +98,18 @@ func syncFolder(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// unwaiting is for connections that write: patiently does the waiting.
-const unwaiting = "PRAGMA busy_timeout=0"
-
-func (l *lite) connect(ctx context.Context) error {
-	w, err := l.open(ctx, "PRAGMA cache_size=-4096", unwaiting)
+func (l *lite) connect(ctx context.Context) (err error) {
+	w, err := l.open(0, "PRAGMA cache_size=-4096")
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if l.writer == nil {
+			err = errors.Join(err, w.close())
+		}
+	}()
 	var version string
-	if err := w.conn.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
+	if err := w.one("SELECT sqlite_version()", nil, &version); err != nil {
 		return err
 	}
 	// Before 3.51.3 a checkpoint could damage the file when processes shared it.
@@ -135,7 +120,7 @@ func (l *lite) connect(ctx context.Context) error {
 		return err
 	}
 	for range liteReaders {
-		r, err := l.open(ctx, "PRAGMA cache_size=-1024", "PRAGMA query_only=1")
+		r, err := l.open(litePatience, "PRAGMA cache_size=-1024", "PRAGMA query_only=1")
 		if err != nil {
 			return err
 		}
@@ -145,25 +130,25 @@ func (l *lite) connect(ctx context.Context) error {
 	return err
 }
 
-func (l *lite) open(ctx context.Context, pragmas ...string) (*liteConn, error) {
-	conn, err := l.pool.Conn(ctx)
-	if err != nil {
-		return nil, err
+// disconnect closes what connect has opened before it failed.
+func (l *lite) disconnect() {
+	for len(l.readers) > 0 {
+		_ = (<-l.readers).close()
 	}
-	c := &liteConn{conn, map[string]*sql.Stmt{}}
-	for _, p := range pragmas {
-		if _, err := conn.ExecContext(ctx, p); err != nil {
-			return nil, err
-		}
-	}
-	return c, nil
+}
+
+// open opens a connection that waits so long for others' locks; those that write wait by themselves, patiently.
+func (l *lite) open(patience time.Duration, pragmas ...string) (*liteConn, error) {
+	// mode=rw: a file that has gone is an error, never a new empty database.
+	return openLite(fileURL(l.path)+"?mode=rw", patience, append([]string{"PRAGMA foreign_keys=1", "PRAGMA synchronous=FULL", "PRAGMA temp_store=MEMORY",
+		"PRAGMA journal_size_limit=67108864"}, pragmas...)...)
 }
 
 // useWAL puts the file into write-ahead mode, for good. SQLite does not wait by itself for others that do the same.
 func (c *liteConn) useWAL(ctx context.Context) error {
 	return patiently(ctx, startPatience, func() error {
 		var mode string
-		if err := c.conn.QueryRowContext(ctx, "PRAGMA journal_mode=WAL").Scan(&mode); err != nil {
+		if err := c.one("PRAGMA journal_mode=WAL", nil, &mode); err != nil {
 			return err
 		}
 		if mode != "wal" {
@@ -236,20 +221,20 @@ func (l *lite) lockServe() (func(), error) { return lockFile(l.path) }
 func (l *lite) close() error {
 	l.writer.close()
 	close(l.closing)
+	var err error
 	for range liteReaders { // those that are being used come back
-		(<-l.readers).close()
+		err = errors.Join(err, (<-l.readers).close())
 	}
-	l.writer.conn.close()
-	return l.pool.Close() // the last connection to close writes the log back and removes it
+	return errors.Join(err, l.writer.conn.close()) // the last connection to close writes the log back and removes it
 }
 
 // migrate holds off all that write while f runs, in this process and in others. Those that read go on.
 func (l *lite) migrate(ctx context.Context, f func(session, func(int64) error) error) error {
-	c, err := l.open(ctx, unwaiting)
+	c, err := l.open(0)
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer func() { _ = c.close() }()
 	if err := c.begin(ctx, startPatience); err != nil {
 		return translate(err)
 	}
@@ -287,56 +272,4 @@ func (c *liteConn) begin(ctx context.Context, patience time.Duration) error {
 		_, err := c.exec("BEGIN IMMEDIATE", nil)
 		return err
 	})
-}
-
-// prepared is bounded because a text of SQL can be built from a list.
-const prepared = 500
-
-func (c *liteConn) stmt(query string) (*sql.Stmt, error) {
-	if s, ok := c.stmts[query]; ok {
-		return s, nil
-	}
-	if len(c.stmts) == prepared {
-		c.forget()
-	}
-	// Without the space behind it: a statement with something behind it is parsed anew each time.
-	s, err := c.conn.PrepareContext(context.Background(), strings.TrimSpace(query))
-	if err == nil {
-		c.stmts[query] = s
-	}
-	return s, err
-}
-
-func (c *liteConn) forget() {
-	for _, s := range c.stmts {
-		_ = s.Close()
-	}
-	clear(c.stmts)
-}
-
-// Statements run without the caller's context: an interrupted one would undo the whole transaction, and all of them are short.
-
-func (c *liteConn) exec(query string, args []any) (int64, error) {
-	s, err := c.stmt(query)
-	if err != nil {
-		return 0, err
-	}
-	r, err := s.ExecContext(context.Background(), args...)
-	if err != nil {
-		return 0, err
-	}
-	return r.RowsAffected()
-}
-
-func (c *liteConn) query(query string, args []any) (*sql.Rows, error) {
-	s, err := c.stmt(query)
-	if err != nil {
-		return nil, err
-	}
-	return s.QueryContext(context.Background(), args...)
-}
-
-func (c *liteConn) close() {
-	c.forget()
-	_ = c.conn.Close()
 }

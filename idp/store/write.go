@@ -60,6 +60,15 @@ func (tx *Tx) Exec(query string, args ...any) (int64, error) {
 	return n, tx.fail(translate(err))
 }
 
+// Do runs a statement that nobody counts. On PostgreSQL it goes out with a later one, or with the commit, and so does its error:
+// it is for what is not expected to fail. The arguments are not to be altered.
+func (tx *Tx) Do(query string, args ...any) error {
+	if tx.failed != nil {
+		return tx.failed
+	}
+	return tx.fail(translate(tx.session.do(query, values(args))))
+}
+
 // Gate runs the statement that decides if the step may go on: an UPDATE or DELETE that finds its row only if nobody was there before, or
 // an INSERT … ON CONFLICT DO NOTHING. [ErrGone]: it wrote no row.
 func (tx *Tx) Gate(query string, args ...any) error {
@@ -93,8 +102,7 @@ func (tx *Tx) QueryRow(query string, args ...any) Row { return first{tx, query, 
 // what it holds. Call it last: until the step ends, other steps that alter the same kind wait.
 func (tx *Tx) Changed(kind string) error {
 	tx.kinds = append(tx.kinds, kind)
-	_, err := tx.Exec(`INSERT INTO change (kind, n) VALUES ($1, 1) ON CONFLICT (kind) DO UPDATE SET n = change.n + 1`, kind)
-	return err
+	return tx.Do(`INSERT INTO change (kind, n) VALUES ($1, 1) ON CONFLICT (kind) DO UPDATE SET n = change.n + 1`, kind)
 }
 
 func (tx *Tx) fail(err error) error {

@@ -48,7 +48,7 @@ func newWriter(c *liteConn, path string) (*writer, error) {
 	w := &writer{conn: c, path: path, files: map[string]os.FileInfo{}, queue: make(chan *step, queueLength), ended: make(chan struct{})}
 	// With this first read the log is there, and stays while the file is open.
 	var foreign bool
-	err := c.conn.QueryRowContext(context.Background(), "SELECT count(*) > 0 AND sum(name = 'schema') = 0 FROM sqlite_master").Scan(&foreign)
+	err := c.one("SELECT count(*) > 0 AND total(name = 'schema') = 0 FROM sqlite_master", nil, &foreign)
 	if err != nil {
 		return nil, err
 	}

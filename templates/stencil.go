@@ -3,9 +3,9 @@ package templates
 import (
 	"bytes"
 	"crypto/rand"
+	"html/template"
 	"strings"
 	"sync"
-	"html/template"
 )
 
 // One AutoPost of an app differs from the next in three values only. So its template is run once, with marks in their

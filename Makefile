@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help test check fuzz bench torture build
+.PHONY: help test check fuzz bench pgo torture build
 
 FUZZTIME ?= 30s
 
@@ -17,6 +17,9 @@ fuzz: ## every fuzz test for FUZZTIME (30s)
 
 bench: ## the figures, into BENCHMARKS.md, about 15 minutes (LARGE=1: of a large store too)
 	@LARGE=$(LARGE) .ci/bench
+
+pgo: ## cmd/lanyard/default.pgo, by which `go build` makes the hot paths faster, anew; about 5 minutes
+	@.ci/pgo
 
 torture: ## the tests of faults for an hour: 1,000 kills, 1,000,000 races; RELIABILITY.md has the figures
 	@INSTALL=$(INSTALL) .ci/torture

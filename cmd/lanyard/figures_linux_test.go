@@ -67,6 +67,9 @@ func newPlan(b *testing.B) *plan {
 	if p.perf != "" {
 		build.Args = slices.Delete(build.Args, 3, 5) // with its symbols
 	}
+	if os.Getenv("LANYARD_PROFILE") != "" {
+		build.Args = slices.Insert(build.Args, 2, "-tags", "profile")
+	}
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("%s", out)

@@ -111,17 +111,22 @@ func host(c *oidc.Client) string {
 // Again answers for a person who is not here: may gr be used now, in this way?
 func (g OIDC) Again(ctx context.Context, c *oidc.Client, gr *oidc.Grant, use oidc.Use) (_ *oidc.Subject, err error) {
 	defer func() { err = unless(err, oidc.ErrBusy) }()
-	u, ok := gr.Holder.(*idp.User)
-	if !ok {
-		var err error
-		if u, err = g.Store.People().User(ctx, idp.OrgOf(ctx).ID, gr.User); err != nil {
-			return nil, gone(err, "the person is gone")
-		}
-	}
+	org := idp.OrgOf(ctx).ID
+	u, _ := gr.Holder.(*idp.User)
 	if use == oidc.UseToken && gr.Session != "" {
 		// Between code and token the person may have signed out: then nothing is given (the grant lives on its own later).
-		if _, _, _, err := g.Store.SignIn().Session(ctx, u.Org, gr.Session); err != nil {
+		_, _, holder, err := g.Store.SignIn().Session(ctx, org, gr.Session)
+		if err == nil && holder.ID != gr.User {
+			err = store.ErrNotFound
+		}
+		if err != nil {
 			return nil, gone(err, "the session that got the code has ended")
+		}
+		u = holder
+	}
+	if u == nil {
+		if u, err = g.Store.People().User(ctx, org, gr.User); err != nil {
+			return nil, gone(err, "the person is gone")
 		}
 	}
 	app, err := g.Store.Apps().Connected(ctx, u.Org, c.App)

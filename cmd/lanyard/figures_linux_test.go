@@ -67,7 +67,9 @@ func newPlan(b *testing.B) *plan {
 	if p.perf != "" {
 		build.Args = slices.Delete(build.Args, 3, 5) // with its symbols
 	}
-	if os.Getenv("LANYARD_PROFILE") != "" {
+	if dir := os.Getenv("LANYARD_PROFILE"); dir != "" {
+		p.bin = filepath.Join(dir, "lanyard") // its place is in the profile
+		build.Args[slices.Index(build.Args, "-o")+1] = p.bin
 		build.Args = slices.Insert(build.Args, 2, "-tags", "profile")
 	}
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -78,7 +78,7 @@ func (l *lite) copyInto(ctx context.Context, part string) error {
 		return err
 	}
 	defer func() { _ = c.close() }()
-	c.conn.SetInterrupt(ctx.Done())
+	c.until(ctx)
 	// VACUUM INTO wants no file there, or an empty one, whose mode it keeps.
 	_, err = c.exec("VACUUM INTO $1", []any{part})
 	return err
@@ -111,7 +111,7 @@ func sign(ctx context.Context, path, version string, now time.Time) (m Manifest,
 		return m, err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	c.conn.SetInterrupt(ctx.Done())
+	c.until(ctx)
 	m = Manifest{Version: version, Made: now.UTC()}
 	if err := c.one("SELECT version FROM schema", nil, &m.Schema); err != nil {
 		return m, err
@@ -195,7 +195,7 @@ func ReadBackup(ctx context.Context, path string, sealer *keys.Sealer) (m Manife
 		return m, err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	c.conn.SetInterrupt(ctx.Done())
+	c.until(ctx)
 	read := func(name string) (value []byte, err error) {
 		err = c.one("SELECT value FROM meta WHERE name = $1", []any{name}, &value)
 		return value, err

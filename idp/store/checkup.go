@@ -83,7 +83,7 @@ func (s *Store) Check(ctx context.Context) (found []string, err error) {
 		return nil, translate(err)
 	}
 	defer func() { _ = c.close() }()
-	c.conn.SetInterrupt(ctx.Done())
+	c.until(ctx)
 	if err := c.each("PRAGMA quick_check(10)", nil, func(r Row) error {
 		var line string
 		if err := r.Scan(&line); err != nil {
@@ -93,7 +93,9 @@ func (s *Store) Check(ctx context.Context) (found []string, err error) {
 			found = append(found, line)
 		}
 		return nil
-	}); err != nil {
+	}); err != nil && ctx.Err() != nil {
+		return nil, ctx.Err()
+	} else if err != nil {
 		found = append(found, err.Error())
 	}
 	return found, nil

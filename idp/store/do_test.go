@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -126,4 +127,51 @@ func TestRows(t *testing.T) {
 			t.Errorf("an argument too few: %v", err)
 		}
 	})
+}
+
+// A statement is one whatever space is around it; there may be more of them than are kept; a comment is no statement.
+func TestStatementTexts(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		for _, text := range []string{
+			"CREATE TABLE a (x BIGINT);\n-- the end\n", "-- the beginning\nCREATE TABLE b (x BIGINT);\n/* and; */ CREATE TABLE c (x BIGINT) ;\n-- the end; of it",
+			"CREATE TABLE d (x BIGINT); ; \n;", "/* one; */ CREATE TABLE e (x BIGINT)",
+		} {
+			create(t, st, text)
+		}
+		if err := st.Write(t.Context(), func(tx *store.Tx) error {
+			for _, table := range []string{"a", "b", "c", "d", "e"} {
+				if _, err := tx.Exec("INSERT INTO "+table+" (x) VALUES ($1)", 1); err != nil {
+					return err
+				}
+			}
+			for i := range 600 {
+				for _, around := range []string{"", " ", "\n"} {
+					if err := tx.Do(fmt.Sprintf("%sUPDATE a SET x = x + $1 WHERE x <> %d%s", around, -i, around), 1); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		var x int
+		if err := st.Read(t.Context()).QueryRow("SELECT x FROM a").Scan(&x); err != nil || x != 1801 {
+			t.Errorf("%d, %v", x, err)
+		}
+	})
+	st := storetest.New(t, storetest.SQLite)
+	if err := put(st, "a"); err != nil {
+		t.Fatal(err)
+	}
+	again := errors.New("")
+	if err := st.Write(t.Context(), func(tx *store.Tx) error {
+		const query = "SELECT name FROM meta WHERE name <> $1"
+		return tx.Each(func(store.Row) error {
+			again = tx.Each(func(store.Row) error { return nil }, query, "")
+			return nil
+		}, query, "")
+	}); err == nil || again == nil || !strings.Contains(again.Error(), "while its rows are read") {
+		t.Errorf("a statement within its own rows: %v, %v", err, again)
+	}
 }

@@ -4,9 +4,9 @@
 //	open.go       Config, Open, Close; which of the two databases
 //	query.go      reading: Reader, Row, One, All, and what may be passed to a query
 //	write.go      Write and Tx: one step, one transaction
-//	sqlite.go     SQLite: its files, its readers, and how they are opened
+//	sqlite.go     SQLite: its files, its readers, and how they are opened; liteconn.go one connection
 //	writer.go     SQLite's one writer, which lets all that wait share a commit
-//	postgres.go   PostgreSQL: its pool, and transactions that run again when they collide
+//	postgres.go   PostgreSQL: its pool, and transactions that run again when they collide; pgsession.go what runs on a connection
 //	errors.go     the errors, and which of them a database's own error is
 //	migrate.go    migrations/*.sql, all that are pending in one transaction under a lock
 //	change.go     the table change: which definitions altered, on any node; Ready

@@ -32,6 +32,8 @@ const (
 	pgConnections   = "53300"
 	pgLockTimeout   = "55P03"
 	pgReadOnly      = "25006"
+	pgShutdown      = "57P01"
+	pgCrash         = "57P02"
 )
 
 // errUnwritable is an [ErrNotReady] of a database that may still be read: a full disk, a server that has become read-only.
@@ -87,6 +89,19 @@ func unreached(err error) bool {
 	var network net.Error
 	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// cutOff tells if a connection was lost that stood, other than by its caller's time running out.
+func cutOff(err error) bool {
+	var connect *pgconn.ConnectError
+	var pg *pgconn.PgError
+	switch {
+	case err == nil, errors.As(err, &connect), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return false
+	case errors.As(err, &pg):
+		return pg.Code == pgShutdown || pg.Code == pgCrash
+	}
+	return unreached(err)
 }
 
 // liteBusy tells if another process, or another connection of this one, held a lock for too long.

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,6 +16,7 @@ import (
 type liteConn struct {
 	conn  *sqlite.Conn
 	stmts map[string]*liteStmt
+	ctx   context.Context // see until
 }
 
 // liteStmt is a prepared statement, reset. SQLite numbers parameters as they come in the text: params[i] is the argument, from 0,
@@ -21,6 +24,7 @@ type liteConn struct {
 type liteStmt struct {
 	*sqlite.Stmt
 	params []int
+	busy   bool // it stands at a row
 }
 
 // openLite opens the file of a URI. patience is how long SQLite waits for locks, afterwards.
@@ -30,7 +34,7 @@ func openLite(uri string, patience time.Duration, pragmas ...string) (*liteConn,
 		return nil, err
 	}
 	conn.SetBusyTimeout(litePatience)
-	c := &liteConn{conn, map[string]*liteStmt{}}
+	c := &liteConn{conn: conn, stmts: map[string]*liteStmt{}}
 	for _, p := range pragmas {
 		if err := c.script(p); err != nil {
 			_ = c.close()
@@ -46,17 +50,21 @@ const prepared = 500
 
 // stmt prepares a text that is one statement.
 func (c *liteConn) stmt(query string) (*liteStmt, error) {
+	query = strings.TrimSpace(query) // or it is parsed anew each time
 	if s, ok := c.stmts[query]; ok {
+		if s.busy {
+			return nil, errors.New("store: a statement was run again while its rows are read")
+		}
 		return s, nil
 	}
-	if len(c.stmts) == prepared {
+	if len(c.stmts) >= prepared {
 		c.forget()
 	}
-	prep, err := c.conn.Prepare(strings.TrimSpace(query))
+	prep, err := c.conn.Prepare(query)
 	if err != nil {
 		return nil, err
 	}
-	s := &liteStmt{prep, make([]int, prep.BindParamCount())}
+	s := &liteStmt{Stmt: prep, params: make([]int, prep.BindParamCount())}
 	for i := range s.params {
 		n, err := strconv.Atoi(strings.TrimPrefix(prep.BindParamName(i+1), "$"))
 		if err != nil || n < 1 {
@@ -70,15 +78,28 @@ func (c *liteConn) stmt(query string) (*liteStmt, error) {
 }
 
 func (c *liteConn) forget() {
-	for _, s := range c.stmts {
-		_ = s.Finalize()
+	for query, s := range c.stmts {
+		if !s.busy {
+			_ = s.Finalize()
+			delete(c.stmts, query)
+		}
 	}
-	clear(c.stmts)
 }
 
-func (c *liteConn) close() error {
-	c.forget()
-	return c.conn.Close()
+func (c *liteConn) close() error { return c.conn.Close() } // with its statements
+
+// until has what runs on the connection end with ctx.
+func (c *liteConn) until(ctx context.Context) {
+	c.ctx = ctx
+	c.conn.SetInterrupt(ctx.Done())
+}
+
+// cause gives an end that until is the cause of its name.
+func (c *liteConn) cause(err error) error {
+	if c.ctx != nil && c.ctx.Err() != nil && sqlite.ErrCode(err).ToPrimary() == sqlite.ResultInterrupt {
+		return c.ctx.Err()
+	}
+	return err
 }
 
 // bind hands the arguments over.
@@ -148,8 +169,7 @@ func severals(query string) bool {
 
 func (c *liteConn) script(text string) error {
 	for {
-		text = strings.TrimSpace(text)
-		if text == "" {
+		if text = code(text); text == "" {
 			return nil
 		}
 		s, rest, err := c.conn.PrepareTransient(text)
@@ -169,20 +189,45 @@ func (c *liteConn) script(text string) error {
 	}
 }
 
+// code is a text of SQL from its first statement on: SQLite makes nothing of a comment alone, and runs nothing that is nothing.
+func code(text string) string {
+	for {
+		text = strings.TrimLeft(text, " \t\r\n;")
+		var rest string
+		var ended bool
+		switch {
+		case strings.HasPrefix(text, "--"):
+			_, rest, ended = strings.Cut(text, "\n")
+		case strings.HasPrefix(text, "/*"):
+			_, rest, ended = strings.Cut(text[2:], "*/")
+		default:
+			return text
+		}
+		if !ended {
+			return ""
+		}
+		text = rest
+	}
+}
+
 // each runs a statement to its end, or until row returns an error.
 func (c *liteConn) each(query string, args []any, row func(Row) error) error {
 	s, err := c.stmt(query)
 	if err != nil {
-		return err
+		return c.cause(err)
 	}
+	s.busy = true
+	defer func() {
+		_, _ = s.Reset(), s.ClearBindings() // its error is the last Step's; the arguments are let go of
+		s.busy = false
+	}()
 	if err := s.bind(args); err != nil {
 		return err
 	}
-	defer func() { _ = s.Reset() }() // its error is the last Step's
 	for {
 		more, err := s.Step()
 		if err != nil || !more {
-			return err
+			return c.cause(err)
 		}
 		if err := row(liteRow{s.Stmt}); err != nil {
 			return err

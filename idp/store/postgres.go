@@ -7,19 +7,20 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 const (
-	pgConns    = 16
-	pgPatience = 10 * time.Second // for a free connection and all that a step does
-	pgAttempts = 10               // of a step that collides with others
-	pgTogether = 100              // statements sent at once, at most
+	pgConns      = 16
+	pgPatience   = 10 * time.Second     // for a free connection and all that a step does
+	pgAttempts   = 10                   // of a step that collides with others
+	pgTogether   = 100                  // statements sent at once, at most
+	pgLostAtOnce = 5 * time.Millisecond // connections found lost within it were lost together
 	// pgLetGo has the server end a transaction of a node that it can no longer hear, so that the rows locked by it are free for
 	// others before their patience is over. A step of ours pauses for milliseconds at most.
 	pgLetGo = "SET idle_in_transaction_session_timeout = 5000"
@@ -28,7 +29,10 @@ const (
 )
 
 // postgres is a PostgreSQL database, of 13 or newer.
-type postgres struct{ pool *pgxpool.Pool }
+type postgres struct {
+	pool *pgxpool.Pool
+	lost atomic.Int64 // when a connection was last found lost, in microseconds
+}
 
 func openPostgres(ctx context.Context, dsn string, conns int) (*postgres, error) {
 	// What the parsers say of an address they cannot read may quote a piece of the password. One with a slash, ? or # in
@@ -63,6 +67,8 @@ func openPostgres(ctx context.Context, dsn string, conns int) (*postgres, error)
 	pooled.MaxConnIdleTime = time.Minute
 	pooled.MaxConnLifetime = 30 * time.Minute
 	pooled.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+		ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout) // the pool waits for ever
+		defer cancel()
 		_, err := c.Exec(ctx, pgLetGo)
 		return err
 	}
@@ -79,7 +85,7 @@ func openPostgres(ctx context.Context, dsn string, conns int) (*postgres, error)
 		pool.Close()
 		return nil, fmt.Errorf("store: PostgreSQL 13 or newer is needed; this server is %d.%d", version/10000, version%10000)
 	}
-	return &postgres{pool}, nil
+	return &postgres{pool: pool}, nil
 }
 
 // bounded is a context that does not end when its caller goes away: that would cost a connection each time. It ends by itself, or at
@@ -95,15 +101,19 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 func (p *postgres) read(ctx context.Context, f func(session) error) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	return f(pgReader{ctx, p.pool})
+	return f(pgReader{ctx, p})
 }
 
 func (p *postgres) write(ctx context.Context, f func(*Tx) error) error {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	wait := 2 * time.Millisecond
+	again := p.retries(ctx)
 	for attempt := 1; ; attempt++ {
-		err := p.once(ctx, f)
+		sent, err := p.once(ctx, f)
+		if err != nil && !sent && again(err) {
+			continue
+		}
 		if err == nil || !collided(err) {
 			return err
 		}
@@ -117,11 +127,29 @@ func (p *postgres) write(ctx context.Context, f func(*Tx) error) error {
 	}
 }
 
-// once runs f in a transaction. An error that collided knows is about the transaction, whatever f made of it.
-func (p *postgres) once(ctx context.Context, f func(*Tx) error) error {
+// retries returns what tells if an error is that a connection has gone, and another may stand: the server, or something before
+// it, ends connections now and then, and the pool does not see it. The rest of the pool is probably gone too.
+func (p *postgres) retries(ctx context.Context) func(error) bool {
+	left := 2
+	return func(err error) bool {
+		if left == 0 || ctx.Err() != nil || !cutOff(err) {
+			return false
+		}
+		left--
+		now := time.Now().UnixMicro()
+		if before := p.lost.Load(); now-before > pgLostAtOnce.Microseconds() && p.lost.CompareAndSwap(before, now) {
+			p.pool.Reset()
+		}
+		return true
+	}
+}
+
+// once runs f in a transaction. An error that collided knows is about the transaction, whatever f made of it. sent tells if
+// the step can be on disk: COMMIT was sent.
+func (p *postgres) once(ctx context.Context, f func(*Tx) error) (sent bool, err error) {
 	t, err := p.begin(ctx)
 	if err != nil {
-		return translate(err)
+		return false, translate(err)
 	}
 	defer t.end()
 	var failed error
@@ -131,12 +159,18 @@ func (p *postgres) once(ctx context.Context, f func(*Tx) error) error {
 		failed = tx.failed
 		return err
 	}); err != nil {
-		if collided(failed) {
-			return failed
+		if collided(failed) || cutOff(failed) {
+			return false, failed
 		}
-		return err
+		return false, err
 	}
-	return translate(t.commit())
+	if !t.sent && t.wait.Len() == 1 { // nothing but BEGIN
+		return false, nil
+	}
+	if err := t.send(nil); err != nil {
+		return false, translate(err)
+	}
+	return true, t.commit()
 }
 
 func (p *postgres) migrate(ctx context.Context, f func(session, func(int64) error) error) error {
@@ -154,11 +188,19 @@ func (p *postgres) migrate(ctx context.Context, f func(session, func(int64) erro
 	if err := f(t, func(int64) error { return nil }); err != nil {
 		return err
 	}
+	if err := t.send(nil); err != nil {
+		return err
+	}
 	return t.commit()
 }
 
 func (p *postgres) clock(ctx context.Context) (t time.Time, err error) {
-	err = p.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&t)
+	conn, err := p.pool.Acquire(ctx)
+	if err != nil {
+		return t, translate(err)
+	}
+	defer giveBack(conn)
+	err = conn.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&t)
 	return t.Round(0).UTC(), translate(err)
 }
 
@@ -169,169 +211,4 @@ func (p *postgres) lockServe() (func(), error) { return func() {}, nil }
 func (p *postgres) close() error {
 	p.pool.Close()
 	return nil
-}
-
-// pgReader runs statements outside of a transaction; pgx keeps them prepared on each connection.
-type pgReader struct {
-	ctx  context.Context
-	pool *pgxpool.Pool
-}
-
-func (r pgReader) exec(query string, args []any) (int64, error) {
-	tag, err := r.pool.Exec(r.ctx, query, args...)
-	return tag.RowsAffected(), err
-}
-
-func (r pgReader) do(query string, args []any) error {
-	_, err := r.exec(query, args)
-	return err
-}
-
-func (r pgReader) each(query string, args []any, row func(Row) error) error {
-	rows, err := r.pool.Query(r.ctx, query, args...)
-	// Of a connection that was found to be gone before anything was sent, another may stand.
-	for tries := 1; err != nil && tries < 3 && pgconn.SafeToRetry(err); tries++ {
-		rows, err = r.pool.Query(r.ctx, query, args...)
-	}
-	if err != nil {
-		return err
-	}
-	return pgEach(rows, row)
-}
-
-func pgEach(rows pgx.Rows, row func(Row) error) error {
-	defer rows.Close()
-	for rows.Next() {
-		if err := row(pgRow{rows}); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-type pgRow struct{ rows pgx.Rows }
-
-func (r pgRow) Scan(dest ...any) error {
-	for i, d := range dest {
-		if t, ok := d.(*time.Time); ok {
-			dest[i] = pgTime{t}
-		}
-	}
-	return r.rows.Scan(dest...)
-}
-
-// pgTime scans microseconds.
-type pgTime struct{ t *time.Time }
-
-func (p pgTime) ScanInt64(n pgtype.Int8) error {
-	if !n.Valid {
-		return errors.New("a time is kept as microseconds, not as NULL")
-	}
-	*p.t = instant(n.Int64)
-	return nil
-}
-
-// pgTx is a transaction. A round trip costs more than most statements, so BEGIN goes out with the first statement, and what nobody
-// waits for with the next that somebody does, or with COMMIT.
-type pgTx struct {
-	ctx  context.Context
-	conn *pgxpool.Conn
-	wait *pgx.Batch // not sent yet
-	sent bool
-}
-
-func (p *postgres) begin(ctx context.Context) (*pgTx, error) {
-	conn, err := p.pool.Acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	t := &pgTx{ctx: ctx, conn: conn, wait: &pgx.Batch{}}
-	t.wait.Queue("BEGIN")
-	return t, nil
-}
-
-func (t *pgTx) do(query string, args []any) error {
-	t.wait.Queue(query, args...)
-	if t.wait.Len() < pgTogether {
-		return nil
-	}
-	return t.send(nil)
-}
-
-func (t *pgTx) exec(query string, args []any) (n int64, err error) {
-	if len(args) == 0 { // may be several statements, which only go by themselves
-		if err := t.send(nil); err != nil {
-			return 0, err
-		}
-		tag, err := t.conn.Exec(t.ctx, query)
-		return tag.RowsAffected(), err
-	}
-	t.wait.Queue(query, args...)
-	err = t.send(func(r pgx.BatchResults) error {
-		tag, err := r.Exec()
-		n = tag.RowsAffected()
-		return err
-	})
-	return n, err
-}
-
-func (t *pgTx) each(query string, args []any, row func(Row) error) error {
-	t.wait.Queue(query, args...)
-	return t.send(func(r pgx.BatchResults) error {
-		rows, err := r.Query()
-		if err != nil {
-			return err
-		}
-		return pgEach(rows, row)
-	})
-}
-
-// send sends what waits; last reads the answer to the last of it. After an error PostgreSQL runs none of what follows.
-func (t *pgTx) send(last func(pgx.BatchResults) error) (err error) {
-	n := t.wait.Len()
-	if n == 0 {
-		return nil
-	}
-	if last != nil {
-		n--
-	}
-	t.sent = true
-	results := t.conn.SendBatch(t.ctx, t.wait)
-	t.wait = &pgx.Batch{}
-	defer func() {
-		if end := results.Close(); err == nil {
-			err = end
-		}
-	}()
-	for range n {
-		if _, err := results.Exec(); err != nil {
-			return err
-		}
-	}
-	if last == nil {
-		return nil
-	}
-	return last(results)
-}
-
-func (t *pgTx) commit() error {
-	if !t.sent && t.wait.Len() == 1 { // nothing but BEGIN
-		return nil
-	}
-	t.wait.Queue("COMMIT")
-	return t.send(func(r pgx.BatchResults) error {
-		tag, err := r.Exec()
-		if err == nil && tag.String() != "COMMIT" {
-			err = fmt.Errorf("store: PostgreSQL answered COMMIT with %s", tag)
-		}
-		return err
-	})
-}
-
-// end gives the connection back, after what was not committed is undone.
-func (t *pgTx) end() {
-	if !t.conn.Conn().IsClosed() && t.conn.Conn().PgConn().TxStatus() != 'I' {
-		_, _ = t.conn.Exec(t.ctx, "ROLLBACK")
-	}
-	t.conn.Release() // closes one that is still in a transaction
 }

@@ -117,7 +117,7 @@ func whole(ctx context.Context, path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	c.conn.SetInterrupt(ctx.Done())
+	c.until(ctx)
 	var first string
 	if err := c.one("PRAGMA integrity_check(1)", nil, &first); err != nil {
 		return err

@@ -89,14 +89,22 @@ func (j *judgement) authnContext() error {
 		}
 		j.login.Compare = CompareExact
 	}
-	const most = 50
+	// Whoever asks is a stranger, and what they ask for is kept for an hour.
+	const most, mostBytes = 50, 4 << 10
+	size := 0
 	for _, c := range e.Children(xmlsec.Name{Space: nsAssertion, Local: "AuthnContextClassRef"}) {
 		class, err := c.Text()
 		if err != nil {
 			return bad(err)
 		}
-		if class == "" || len(class) > 1024 || len(j.login.Classes) == most {
-			return bad(errors.New("the authentication context classes are too long or too many"))
+		size += len(class)
+		switch {
+		case class == "":
+			return bad(errors.New("an AuthnContextClassRef is empty"))
+		case size > mostBytes:
+			return bad(fmt.Errorf("the authentication context classes have more than %d bytes together", mostBytes))
+		case len(j.login.Classes) == most:
+			return bad(fmt.Errorf("there are more than %d authentication context classes", most))
 		}
 		j.login.Classes = append(j.login.Classes, class)
 	}

@@ -148,6 +148,8 @@ func refusals() []refused {
 			target: inner(`<samlp:RequestedAuthnContext><saml:AuthnContextDeclRef>urn:x</saml:AuthnContextDeclRef></samlp:RequestedAuthnContext>`)},
 		{name: "class with a child", rung: "RequestedAuthnContext", sub: saml.StatusNoAuthnContext,
 			target: inner(`<samlp:RequestedAuthnContext><saml:AuthnContextClassRef>` + saml.ClassPassword + `<x/></saml:AuthnContextClassRef></samlp:RequestedAuthnContext>`)},
+		{name: "classes of more than 4 KiB together", rung: "RequestedAuthnContext", sub: saml.StatusNoAuthnContext,
+			target: inner(`<samlp:RequestedAuthnContext>` + strings.Repeat(`<saml:AuthnContextClassRef>urn:`+strings.Repeat("x", 820)+`</saml:AuthnContextClassRef>`, 5) + `</samlp:RequestedAuthnContext>`)},
 		{name: "100 classes", rung: "RequestedAuthnContext", sub: saml.StatusNoAuthnContext,
 			target: inner(`<samlp:RequestedAuthnContext>` + strings.Repeat(`<saml:AuthnContextClassRef>urn:x</saml:AuthnContextClassRef>`, 100) + `</samlp:RequestedAuthnContext>`)},
 
@@ -343,6 +345,7 @@ func TestAccepted(t *testing.T) {
 		{"SAML-REQ-13 Subject is the person", acsA, inner(`<saml:Subject><saml:NameID>ana@example.com</saml:NameID></saml:Subject>`)},
 		{"own SPNameQualifier", acsA, inner(`<samlp:NameIDPolicy Format="` + saml.FormatPersistent + `" SPNameQualifier="` + spA + `" AllowCreate="1"/>`)},
 		{"minimum password", acsA, inner(`<samlp:RequestedAuthnContext Comparison="minimum"><saml:AuthnContextClassRef>` + saml.ClassPassword + `</saml:AuthnContextClassRef></samlp:RequestedAuthnContext>`)},
+		{"classes of 4 KiB together", acsA, inner(`<samlp:RequestedAuthnContext><saml:AuthnContextClassRef>urn:` + strings.Repeat("x", 4092-len(saml.ClassPassword)) + `</saml:AuthnContextClassRef><saml:AuthnContextClassRef>` + saml.ClassPassword + `</saml:AuthnContextClassRef></samlp:RequestedAuthnContext>`)},
 		{"IsPassive with a session", acsA, attrs(`IsPassive="true"`)},
 		{"plain http on this machine", "http://localhost:8000/acs", func(w *world) string { return redirect(w.request("https://loop.example").String()) }},
 		{"plain http that is allowed", "http://intranet.example/acs", func(w *world) string { return redirect(w.request("https://allowed.example").String()) }},

@@ -35,6 +35,17 @@ type Caller struct {
 	Actor     string // who acts, where that is no matter of a session: "cli"
 }
 
+// Network is what strangers are counted under: the address, and of IPv6 the network, for one line has 2⁶⁴ addresses.
+// Invalid where there is no address.
+func (c *Caller) Network() netip.Prefix {
+	bits := c.IP.BitLen()
+	if c.IP.Is6() {
+		bits = 64
+	}
+	p, _ := c.IP.WithZone("").Prefix(bits) // of no address: invalid
+	return p
+}
+
 type callerKey struct{}
 
 // WithCaller returns a context that carries c.

@@ -215,7 +215,7 @@ func (l *Login) response(site *Site, v url.Values) url.Values {
 // toClient tells the client that it gets no code, at the address that is trusted by now. A remembered request is spent by
 // that, unless the fault is ours and it can be tried again.
 func (h *Handler) toClient(w http.ResponseWriter, r *http.Request, site *Site, c *Client, l *Login, err error) {
-	if errors.Is(err, ErrSpent) || errors.Is(err, ErrBrowser) {
+	if errors.Is(err, ErrSpent) || errors.Is(err, ErrBrowser) || errors.Is(err, ErrFlood) {
 		h.page(w, r, site, c, err)
 		return
 	}
@@ -250,6 +250,9 @@ func problem(err error) (p templates.Problem, status int, e *Error) {
 	case errors.Is(err, ErrNotFound):
 		p.Sentence = "problem.expired"
 		e = &Error{Event: "OauthError", Reason: "the login is unknown or has expired"}
+	case errors.Is(err, ErrFlood):
+		p.Sentence, status = "problem.throttled", http.StatusTooManyRequests
+		e = &Error{Event: "TooManyRequests", Reason: err.Error()}
 	case e.Code == ServerError:
 		p.Sentence, status = "problem.internal", http.StatusInternalServerError
 	case e.Code == TemporarilyUnavailable:
@@ -271,5 +274,8 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, site *Site, c *Cl
 	}
 	p.Reference = h.Store.Refuse(r.Context(), site.Org, e.refusal(c))
 	h.log(r, e, p.Reference)
+	if status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", "60")
+	}
 	templates.Write(w, r, status, p)
 }

@@ -328,6 +328,7 @@ var (
 	ErrBrowser  = errors.New("oidc: the login belongs to another browser")
 	ErrLimit    = errors.New("oidc: the limit of registered clients is reached")
 	ErrBusy     = errors.New("oidc: busy, try again") // of Users too
+	ErrFlood    = errors.New("oidc: too many requests are unanswered")
 )
 
 // Store is what the protocol must remember. Every method works within the org it is given; what is acknowledged is on
@@ -340,7 +341,8 @@ type Store interface {
 	// ClientOfApp returns the client by the house's id of its app, or ErrNotFound.
 	ClientOfApp(ctx context.Context, org, app string) (*Client, error)
 
-	// AddLogin stores l, bound to l.Browser if that is known, and sets l.ID.
+	// AddLogin stores l, bound to l.Browser if that is known, and sets l.ID. ErrFlood: from where the caller is too many
+	// have come that nobody has answered.
 	AddLogin(ctx context.Context, org string, l *Login) error
 	// BindLogin returns the login, bound to the browser from its first call on. ErrBrowser: bound to another.
 	// ErrSpent: answered already; the login is returned too, to say where one may begin again. ErrNotFound: unknown or
@@ -349,7 +351,7 @@ type Store interface {
 	// DropLogin spends the login without an answer (the person refused). ErrSpent: somebody else was first.
 	DropLogin(ctx context.Context, org, id string) error
 
-	// AddLogout stores l and sets l.ID.
+	// AddLogout stores l and sets l.ID, or is ErrFlood as AddLogin is.
 	AddLogout(ctx context.Context, org string, l *Logout) error
 	// BindLogout returns the request for sign-out, bound to the browser from its first call on. ErrBrowser: bound to
 	// another. ErrNotFound: unknown or expired.

@@ -14,6 +14,7 @@ const (
 	codeLevel   = "InvalidSessionLevel"
 	codePassive = "NoPassive"
 	codeSubject = "UnknownPrincipal"
+	codeFlood   = "TooManyRequests"
 )
 
 // climb runs the rungs that want picks. If one refuses it answers, by the rung's side, and returns false.
@@ -78,6 +79,12 @@ func (h *Handler) deny(j *judgement, d *Denied) {
 // answered refuses a request that was answered before.
 func (h *Handler) answered(j *judgement) {
 	h.page(j, "problem.answered", http.StatusBadRequest, Refusal{Code: codeReplay, Reason: "the request was answered before"})
+}
+
+// flooded refuses a request for which nothing can be remembered any more.
+func (h *Handler) flooded(j *judgement, err error) {
+	j.w.Header().Set("Retry-After", "60")
+	h.page(j, "problem.throttled", http.StatusTooManyRequests, Refusal{Code: codeFlood, Reason: err.Error()})
 }
 
 // fault is our fault: one fixed sentence outside, all of it in event and log.

@@ -198,6 +198,7 @@ var (
 	ErrSpent    = errors.New("saml: this request was answered before") // Answer lost the race for RequestID or Login
 	ErrBrowser  = errors.New("saml: the login belongs to another browser")
 	ErrBusy     = errors.New("saml: the store can take no more now") // of Users too
+	ErrFlood    = errors.New("saml: too many requests are unanswered")
 )
 
 // Store is what the protocol must remember. Every method works within the org it is given; what is acknowledged is on disk.
@@ -206,7 +207,7 @@ type Store interface {
 	ServiceProviders(ctx context.Context, org, entityID string) ([]*ServiceProvider, error)
 	// ServiceProvider returns the app by id or API name, or ErrNotFound.
 	ServiceProvider(ctx context.Context, org, app string) (*ServiceProvider, error)
-	// AddLogin stores l and sets l.ID.
+	// AddLogin stores l and sets l.ID. ErrFlood: from where the caller is too many have come that nobody has answered.
 	AddLogin(ctx context.Context, org string, l *Login) error
 	// BindLogin returns the login, bound to the browser from its first call on. ErrBrowser: bound to another.
 	// ErrSpent: answered already; the login is returned with it. ErrNotFound: unknown or expired.

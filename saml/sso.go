@@ -147,11 +147,14 @@ func (h *Handler) remember(j *judgement) bool {
 		}
 	}
 	l.Created, l.Expires = j.now, j.now.Add(loginLife)
-	if err := h.Store.AddLogin(j.ctx, j.site.Org, l); err != nil {
+	err := h.Store.AddLogin(j.ctx, j.site.Org, l)
+	switch {
+	case errors.Is(err, ErrFlood):
+		h.flooded(j, err)
+	case err != nil:
 		h.fault(j, err)
-		return false
 	}
-	return true
+	return err == nil
 }
 
 // issue spends the request and then sends the response. Whoever loses the race for it signs nothing.

@@ -29,6 +29,9 @@ func dead() []store.Dead {
 	}
 }
 
+// mostWaiting is how many requests may wait for their person; of more, those that have waited longest are forgotten.
+const mostWaiting = 200_000
+
 // Work does what a running server does by itself, until ctx ends: it takes away what is expired, moves the keys on when
 // their time has come, deletes a gateway's clients that nobody used, and keeps at hand what everybody may know. Any number of nodes may do it at once.
 func (c Config) Work(ctx context.Context) {
@@ -66,6 +69,9 @@ func (c Config) work(ctx context.Context) error {
 		return err
 	}
 	if _, err := c.Store.SweepAsOf(ctx, dead(), until); err != nil {
+		return err
+	}
+	if _, err := c.Store.SweepWaiting(ctx, mostWaiting); err != nil {
 		return err
 	}
 	if _, err := c.Store.SweepOrphans(ctx); err != nil {

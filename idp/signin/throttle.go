@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/lanyard-sso/lanyard/idp"
@@ -35,7 +34,7 @@ func (h *Handler) attempt(r *http.Request, username string, u *idp.User) (names 
 	}
 	limits := []store.Limit{
 		{Name: "account:" + digest(key), Free: accountFree, Window: throttleWindow, Most: throttleMost},
-		{Name: "address:" + neighbours(idp.CallerOf(ctx).IP), Free: addressFree, Window: throttleWindow, Most: throttleMost},
+		{Name: "address:" + idp.CallerOf(ctx).Network().String(), Free: addressFree, Window: throttleWindow, Most: throttleMost},
 	}
 	if known {
 		limits = []store.Limit{{Name: "browser:" + digest(string(browser)+key), Free: accountFree, Window: throttleWindow, Most: throttleMost}}
@@ -51,16 +50,4 @@ func (h *Handler) attempt(r *http.Request, username string, u *idp.User) (names 
 func digest(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// neighbours is the address that failures are counted under: of IPv6 the network, for one line has 2⁶⁴ addresses.
-func neighbours(ip netip.Addr) string {
-	if !ip.Is6() {
-		return ip.String()
-	}
-	p, err := ip.WithZone("").Prefix(64)
-	if err != nil {
-		return ip.String()
-	}
-	return p.String()
 }

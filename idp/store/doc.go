@@ -13,6 +13,7 @@
 //	cache.go      Cached: definitions by key, dropped when they alter
 //	clock.go      the time that nodes share, and the one by which things are deleted
 //	sweep.go      deleting what is dead, a little at a time
+//	flood.go      what strangers may have remembered
 //	orphans.go    deleting consents of apps that are gone
 //	id.go         ids that sort by the time they were made
 //	stats.go      what was written, told and turned away, counted

@@ -18,6 +18,7 @@ var (
 	ErrGone     = errors.New("store: gone")                        // a Gate found no row: spent, ended or altered meanwhile
 	ErrExists   = errors.New("store: exists already")              // a unique key is taken
 	ErrBusy     = errors.New("store: too much to do; try again")   // nothing was written; HTTP 503
+	ErrFlood    = errors.New("store: too much is remembered")      // for this caller, or for all; HTTP 429
 	ErrNotReady = errors.New("store: the database is not to hand") // does not answer, or can not be written; HTTP 503
 	ErrClosed   = errors.New("store: closed")                      // Close was called
 	ErrTooOld   = errors.New("store: this binary is too old for the database")

@@ -78,7 +78,7 @@ func newReference() string {
 func putEvent(tx *Tx, ev idp.Event) error {
 	return tx.Do(`INSERT INTO event (id, org, at, code, usr, app, ip, outcome, reason, reference, actor)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-		ON CONFLICT (id) DO UPDATE SET usr = $5, app = $6, reason = $9`,
+		ON CONFLICT (id) DO UPDATE SET usr = $5, app = $6, ip = $7, reason = $9`,
 		ev.ID, ev.Org, ev.Time, ev.Code, ev.User, ev.App, ev.IP, ev.Outcome, ev.Reason, ev.Reference, ev.Actor)
 }
 

@@ -27,6 +27,8 @@ func protocol(err error) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return oidc.ErrNotFound
+	case errors.Is(err, ErrFlood):
+		return errors.Join(oidc.ErrFlood, err)
 	case errors.Is(err, ErrBusy), errors.Is(err, ErrNotReady), errors.Is(err, ErrClosed):
 		return errors.Join(oidc.ErrBusy, err)
 	}
@@ -85,6 +87,9 @@ func (v OIDC) remember(ctx context.Context, org, kind, app string, browser []byt
 	doc, err := json.Marshal(l)
 	if err != nil {
 		return "", err
+	}
+	if err := v.s.remembers(ctx, len(doc)); err != nil {
+		return "", protocol(err)
 	}
 	id := v.s.NewID()
 	err = v.s.Write(ctx, func(tx *Tx) error {

@@ -44,6 +44,7 @@ type Store struct {
 	sealer      *keys.Sealer
 	definitions definitions
 	refusals    *refusals
+	flood       flood
 	stats       stats
 
 	stop    context.CancelFunc

@@ -78,7 +78,7 @@ func (r *refusals) add(ev idp.Event) string {
 	w := r.window(ev)
 	w.n++
 	defer r.nudge()
-	if w.n <= refusalsEach && len(r.queue) < refusalsQueue {
+	if w.n <= refusalsEach && ev.Code != codeFlood && len(r.queue) < refusalsQueue {
 		r.queue = append(r.queue, ev)
 		return ev.Reference
 	}
@@ -93,12 +93,18 @@ func (r *refusals) add(ev idp.Event) string {
 	if w.row.App != ev.App {
 		w.row.App = ""
 	}
+	if w.row.IP != ev.IP && ev.Code == codeFlood {
+		w.row.IP = ""
+	}
 	return w.row.Reference
 }
 
 // window returns where ev is counted.
 func (r *refusals) window(ev idp.Event) *window {
 	key := counted{ev.Org, ev.Code, ev.IP}
+	if ev.Code == codeFlood {
+		key.ip = ""
+	}
 	if _, known := r.windows[key]; !known && max(len(r.windows), len(r.dirty)) >= refusalsWindows {
 		key.ip = "" // as many again as there are codes
 	}

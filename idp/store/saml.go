@@ -28,6 +28,8 @@ func samlError(err error) error {
 		return saml.ErrNotFound
 	case errors.Is(err, ErrGone):
 		return saml.ErrSpent
+	case errors.Is(err, ErrFlood):
+		return errors.Join(saml.ErrFlood, err)
 	case errors.Is(err, ErrBusy), errors.Is(err, ErrNotReady), errors.Is(err, ErrClosed):
 		return errors.Join(saml.ErrBusy, err)
 	}
@@ -75,6 +77,9 @@ func (v SAML) AddLogin(ctx context.Context, org string, l *saml.Login) error {
 	doc, err := json.Marshal(samlLogin{*l, []byte(l.RelayState)})
 	if err != nil {
 		return err
+	}
+	if err := v.s.remembers(ctx, len(doc)); err != nil {
+		return samlError(err)
 	}
 	id := v.s.NewID()
 	err = v.s.Write(ctx, func(tx *Tx) error {

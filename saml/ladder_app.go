@@ -53,6 +53,7 @@ func (j *judgement) nameIDPolicy() (err error) {
 	asked := ""
 	if e := j.request.nameIDPolicy; e != nil {
 		asked, _ = e.Attr("Format")
+		asked = collapse(asked)
 		// Core §3.4.1.1 has AllowCreate "default to false", with the whole element left out too. That would send every new
 		// person away from service providers that never thought of it, so only a false that is written forbids.
 		if _, written := e.Attr("AllowCreate"); written {
@@ -97,6 +98,7 @@ func (j *judgement) authnContext() error {
 		if err != nil {
 			return bad(err)
 		}
+		class = collapse(class)
 		size += len(class)
 		switch {
 		case class == "":

@@ -139,3 +139,36 @@ func TestSatisfiedNeverLies(t *testing.T) {
 		}
 	})
 }
+
+// TestWhiteSpace: around an xs:anyURI it says nothing, as documents are indented; in an address it is refused.
+func TestWhiteSpace(t *testing.T) {
+	const around = "&#10;\t  "
+	class := `<samlp:RequestedAuthnContext><saml:AuthnContextClassRef>` + "\n\t  " + saml.ClassPasswordProtected + "\r\n " + `</saml:AuthnContextClassRef></samlp:RequestedAuthnContext>`
+	w := shared(t)
+	for name, f := range map[string]func(q *authnRequest){
+		"class": func(q *authnRequest) { q.inner = class },
+		"policy": func(q *authnRequest) {
+			q.inner = `<samlp:NameIDPolicy Format="` + around + saml.FormatPersistent + around + `"/>`
+		},
+		"issuer": func(q *authnRequest) {
+			q.issuer, q.inner = "-", `<saml:Issuer Format="`+around+`urn:oasis:names:tc:SAML:2.0:nameid-format:entity ">`+spA+`</saml:Issuer>`
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := w.success(t, w.at(w.ana()).get(get(f)(w)), acsA)
+			if name == "policy" && attr(find(t, e, "Assertion", "Subject", "NameID"), "Format") != saml.FormatPersistent {
+				t.Error("another format than was asked for")
+			}
+		})
+	}
+	for name, f := range map[string]func(q *authnRequest){
+		"InvalidSp":           func(q *authnRequest) { q.attrs = `AssertionConsumerServiceURL="` + acsA + ` "` },
+		"InvalidAuthnRequest": func(q *authnRequest) { q.attrs = `AssertionConsumerServiceIndex=" 1"` },
+		"UnableToResolve":     func(q *authnRequest) { q.issuer = spA + " " },
+	} {
+		t.Run(name, func(t *testing.T) { w.local(t, w.at(w.ana()).get(get(f)(w)), name, "") })
+	}
+	// What is only white space is no class.
+	a := w.at(w.ana()).get(inner(`<samlp:RequestedAuthnContext><saml:AuthnContextClassRef> </saml:AuthnContextClassRef></samlp:RequestedAuthnContext>`)(w))
+	w.proto(t, a, acsA, inResponseTo(t, a.response(t)), saml.StatusNoAuthnContext, "RequestedAuthnContext: an AuthnContextClassRef is empty")
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lanyard-sso/lanyard/saml/xmlsec"
@@ -124,7 +125,7 @@ func readIssuer(e *xmlsec.Element) (string, error) {
 		return "", errors.New("there is no Issuer")
 	}
 	// Profiles §4.1.4.1: "the Format attribute MUST be omitted or have a value of …:nameid-format:entity".
-	if format, ok := issuer.Attr("Format"); ok && format != formatEntity {
+	if format, ok := issuer.Attr("Format"); ok && collapse(format) != formatEntity {
 		return "", fmt.Errorf("the Issuer has the Format %q", clip(format))
 	}
 	text, err := issuer.Text()
@@ -139,6 +140,11 @@ func readIssuer(e *xmlsec.Element) (string, error) {
 
 // maxEntityID is how long an entity ID may be, in bytes (Metadata §2.2.1 says 1024 characters).
 const maxEntityID = 4096
+
+// collapse takes the white space from around an xs:anyURI that is compared with one of the specification's own. XML Schema
+// Part 2 §4.3.6: the type's white space is "collapse", for documents that are indented as well. An address is never
+// collapsed: it is compared to the byte.
+func collapse(uri string) string { return strings.Trim(uri, " \t\r\n") }
 
 // readBoolean reads an xs:boolean; absent is false.
 func readBoolean(e *xmlsec.Element, name string) (bool, error) {

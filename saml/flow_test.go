@@ -75,6 +75,16 @@ func TestSignOn(t *testing.T) {
 				}
 			}
 		})
+		t.Run("launch of somebody of whom the app can not be told", func(t *testing.T) {
+			p := w.ana()
+			p.unknown = &saml.Error{Status: saml.StatusResponder, Sub: saml.StatusUnknownPrincipal, Code: "NoCustomAttrValue", Reason: "no email"}
+			a := w.at(p).get("/saml/launch/B?RelayState=deep")
+			if w.local(t, a, "NoCustomAttrValue", "no email"); a.status != http.StatusForbidden || startLink.MatchString(a.body) {
+				t.Errorf("status %d\n%s", a.status, clip(a.body))
+			}
+			a = w.at(p).get(redirect(w.request(spB).String())) // who asks is told
+			w.proto(t, a, acsB, inResponseTo(t, a.response(t)), saml.StatusUnknownPrincipal, "no email")
+		})
 		t.Run("launch of an unknown app", func(t *testing.T) {
 			a := w.at(w.ana()).get("/saml/launch/Nobody")
 			w.local(t, a, "UnableToResolve", "")

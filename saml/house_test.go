@@ -62,6 +62,7 @@ type person struct {
 	denied    map[string]bool // API names of apps they may not use
 	attrs     []saml.Attribute
 	nameID    *saml.NameID // instead of what the format implies
+	unknown   *saml.Error  // of what can not be told of them
 }
 
 var passwordClasses = []string{saml.ClassPasswordProtected, saml.ClassPassword, saml.ClassUnspecified}
@@ -251,6 +252,9 @@ func (h *house) Current(r *http.Request, sp *saml.ServiceProvider, need saml.Nee
 }
 
 func (h *house) nameID(ctx context.Context, sp *saml.ServiceProvider, p *person, need saml.Need) (saml.NameID, error) {
+	if p.unknown != nil {
+		return saml.NameID{}, p.unknown
+	}
 	if p.nameID != nil {
 		return *p.nameID, nil
 	}

@@ -103,8 +103,13 @@ func (h *Handler) fault(j *judgement, err error) {
 	h.page(j, "problem.internal", http.StatusInternalServerError, f)
 }
 
-// tell answers the request with an error, at the ACS that was found to be the app's. Of the reason the app sees nothing.
+// tell answers the request with an error, at the ACS that was found to be the app's. Of the reason the app sees nothing. An
+// app that asked nothing is told nothing: a launch ends here.
 func (h *Handler) tell(j *judgement, e *Error) {
+	if j.login.RequestID == "" {
+		h.page(j, "problem.unknown", http.StatusForbidden, Refusal{Code: e.Code, Reason: e.Reason})
+		return
+	}
 	reference := h.refuse(j, Refusal{Code: e.Code, Reason: e.Reason})
 	key, err := j.site.signer()
 	if err != nil {

@@ -82,6 +82,7 @@ func (p SignedOut) about() about { return about{file: "signedout"} }
 //	problem.inactive        403  the person's account is not active
 //	problem.crossorigin     403  a form of ours was posted by another site
 //	problem.app             400  no such app
+//	problem.unknown         403  App can not be told of the person what it needs
 //	problem.request         400  the app's request can not be accepted
 //	problem.bad             400  what was sent, not by an app, can not be read
 //	signin.stale            400  the question that the page answers has expired

@@ -109,10 +109,9 @@ func TestSignOn(t *testing.T) {
 			p.denied = map[string]bool{"A": true}
 			b := w.at(p)
 			for name, a := range map[string]*answer{
-				"SAML-REQ-22 Redirect":  b.get(redirect(w.request(spA).String())),
-				"SAML-REQ-22 POST":      b.follow(t, b.post("/saml/sso", posted(w.request(spA).String())), p),
-				"SAML-REQ-22 launch":    b.get("/saml/launch/A?RelayState=deep"),
-				"SAML-REQ-22 IsPassive": b.get(redirect(passive(w.request(spA)).String())),
+				"SAML-REQ-22 Redirect": b.get(redirect(w.request(spA).String())),
+				"SAML-REQ-22 POST":     b.follow(t, b.post("/saml/sso", posted(w.request(spA).String())), p),
+				"SAML-REQ-22 launch":   b.get("/saml/launch/A?RelayState=deep"),
 			} {
 				ev := w.local(t, a, "NoAccess", "permitted-users")
 				if a.status != http.StatusForbidden || ev.User != p.id || ev.App != "A" {
@@ -122,6 +121,18 @@ func TestSignOn(t *testing.T) {
 					t.Errorf("%s: the page leads back to where it will be refused again", name)
 				}
 			}
+			// Where the person may not see anything, the app is told what it would be told of a stranger.
+			for _, a := range []*answer{
+				b.get(redirect(passive(w.request(spA)).String())),
+				b.follow(t, b.post("/saml/sso", posted(passive(w.request(spA)).String())), p),
+			} {
+				ev := w.proto(t, a, acsA, inResponseTo(t, a.response(t)), saml.StatusNoPassive, "permitted-users")
+				if ev.Code != "NoAccess" || ev.User != p.id || ev.App != "A" {
+					t.Errorf("SAML-REQ-22 IsPassive: event %+v", ev)
+				}
+			}
+			p.deniedAs = "AppBlocked" // since the request was judged
+			w.local(t, b.get(redirect(passive(w.request(spA)).String())), "AppBlocked", "")
 		})
 	})
 }

@@ -1,6 +1,7 @@
 package saml_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -60,6 +61,7 @@ type person struct {
 	authTime  time.Time
 	classes   []string        // strongest first
 	denied    map[string]bool // API names of apps they may not use
+	deniedAs  string          // the code of it; empty: NoAccess
 	attrs     []saml.Attribute
 	nameID    *saml.NameID // instead of what the format implies
 	unknown   *saml.Error  // of what can not be told of them
@@ -228,7 +230,7 @@ func (h *house) Current(r *http.Request, sp *saml.ServiceProvider, need saml.Nee
 		return nil, saml.MissingSignIn, nil
 	}
 	if p.denied[sp.APIName] {
-		return nil, "", &saml.Denied{User: p.id, Code: "NoAccess", Reason: "permitted-users: nobody said that they may"}
+		return nil, "", &saml.Denied{User: p.id, Code: cmp.Or(p.deniedAs, "NoAccess"), Reason: "permitted-users: nobody said that they may"}
 	}
 	class, ok := saml.Satisfied(need.Classes, need.Compare, p.classes)
 	if !ok {

@@ -67,8 +67,13 @@ func (h *Handler) page(j *judgement, key string, status int, f Refusal) {
 	templates.Write(j.w, j.r, status, p)
 }
 
-// deny is the house's no to a person.
+// deny is the house's no to a person. They see it here, unless the app asked that they see nothing. Core §3.4.1, IsPassive:
+// "the identity provider and the user agent itself MUST NOT visibly take control of the user interface from the requester".
 func (h *Handler) deny(j *judgement, d *Denied) {
+	if j.login.Passive && d.Code != codeBlocked { // nobody is led to a blocked app
+		h.send(j, &Error{Status: StatusResponder, Sub: StatusNoPassive}, Refusal{User: d.User, Code: d.Code, Reason: d.Reason})
+		return
+	}
 	key := "problem.denied"
 	if d.Code == codeBlocked {
 		key = "problem.blocked"
@@ -110,7 +115,12 @@ func (h *Handler) tell(j *judgement, e *Error) {
 		h.page(j, "problem.unknown", http.StatusForbidden, Refusal{Code: e.Code, Reason: e.Reason})
 		return
 	}
-	reference := h.refuse(j, Refusal{Code: e.Code, Reason: e.Reason})
+	h.send(j, e, Refusal{Code: e.Code, Reason: e.Reason})
+}
+
+// send records f and sends the status of e.
+func (h *Handler) send(j *judgement, e *Error, f Refusal) {
+	reference := h.refuse(j, f)
 	key, err := j.site.signer()
 	if err != nil {
 		h.fault(j, err)

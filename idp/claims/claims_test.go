@@ -87,6 +87,11 @@ func format(f string) func(*idp.Connected) {
 	return func(c *idp.Connected) { c.App.SAML.NameIDFormat = f }
 }
 
+// listed are the formats in the app's metadata.
+func listed(formats ...string) func(*idp.Connected) {
+	return func(c *idp.Connected) { c.App.SAML.NameIDFormats = formats }
+}
+
 func TestNameID(t *testing.T) {
 	const x509 = "urn:oasis:names:tc:SAML:1.1:nameid-format:X509SubjectName"
 	pairwise := regexp.MustCompile(`^[a-z2-7]{52}$`) // 256 bits
@@ -111,12 +116,12 @@ func TestNameID(t *testing.T) {
 			{"email", app(), h.ana, saml.Need{Format: saml.FormatEmail}, "ana@example.com", nil, "", "", ""},
 			{"email from elsewhere", app(source("attributes.department")), h.ana, saml.Need{Format: saml.FormatEmail}, "Finance", nil, "", "", ""},
 			{"unspecified", app(), h.ana, saml.Need{Format: saml.FormatUnspecified}, "ana", nil, "", "", ""},
-			{"unspecified from elsewhere", app(source("federationID")), h.ana, saml.Need{Format: saml.FormatUnspecified}, "fed-7", nil, "", "", ""},
-			{"user id", app(source("userId")), h.ana, saml.Need{Format: saml.FormatUnspecified}, h.ana.ID, nil, "", "", ""},
-			{"first of several", app(source("attributes.sites")), h.ana, saml.Need{Format: saml.FormatUnspecified}, "Berlin", nil, "", "", ""},
+			{"unspecified from elsewhere", app(format(saml.FormatUnspecified), source("federationID")), h.ana, saml.Need{Format: saml.FormatUnspecified}, "fed-7", nil, "", "", ""},
+			{"user id", app(format(saml.FormatUnspecified), source("userId")), h.ana, saml.Need{Format: saml.FormatUnspecified}, h.ana.ID, nil, "", "", ""},
+			{"first of several", app(format(saml.FormatUnspecified), source("attributes.sites")), h.ana, saml.Need{Format: saml.FormatUnspecified}, "Berlin", nil, "", "", ""},
 			{"none", app(), h.ana, saml.Need{Format: saml.FormatNone}, "", nil, "", "", ""},
-			{"another format", app(source("username")), h.ana, saml.Need{Format: x509}, "ana", nil, "", "", ""},
-			{"another format from nowhere", app(), h.ana, saml.Need{Format: x509}, "", nil, saml.StatusInvalidNameIDPolicy, "InvalidSettings", "nameID.source"},
+			{"another format", app(format(x509), source("username")), h.ana, saml.Need{Format: x509}, "ana", nil, "", "", ""},
+			{"another format from nowhere", app(format(x509)), h.ana, saml.Need{Format: x509}, "", nil, saml.StatusInvalidNameIDPolicy, "InvalidSettings", "nameID.source"},
 			{"transient", app(), h.ana, saml.Need{Format: saml.FormatTransient}, "", random, "", "", ""},
 			{"transient, whatever the source", app(source("email")), h.ana, saml.Need{Format: saml.FormatTransient}, "", random, "", "", ""},
 			{"SAML-REQ-14 not allowed to create", app(), h.ana, saml.Need{Format: saml.FormatPersistent}, "", nil, saml.StatusInvalidNameIDPolicy, "InvalidSettings", "AllowCreate"},
@@ -124,11 +129,16 @@ func TestNameID(t *testing.T) {
 			{"persistent, created before", app(), h.ana, saml.Need{Format: saml.FormatPersistent}, "", pairwise, "", "", ""},
 			{"persistent from elsewhere", app(format(saml.FormatPersistent), source("federationID")), h.ana, saml.Need{Format: saml.FormatPersistent}, "fed-7", nil, "", "", ""},
 			{"persistent, though the source is for email", app(format(saml.FormatEmail), source("email")), h.ana, saml.Need{Format: saml.FormatPersistent}, "", pairwise, "", "", ""},
+			{"first of the metadata, from elsewhere", app(listed(saml.FormatUnspecified, saml.FormatEmail), source("attributes.department")), h.ana, saml.Need{Format: saml.FormatUnspecified}, "Finance", nil, "", "", ""},
+			{"first of the metadata, persistent, from elsewhere", app(listed(saml.FormatPersistent, saml.FormatEmail), source("federationID")), h.ana, saml.Need{Format: saml.FormatPersistent}, "fed-7", nil, "", "", ""},
+			{"email, though the source is for the metadata's first", app(listed(saml.FormatTransient, saml.FormatPersistent, saml.FormatEmail), source("federationID")), h.ana, saml.Need{Format: saml.FormatEmail}, "ana@example.com", nil, "", "", ""},
+			{"persistent, though the source is for the metadata's first", app(listed(saml.FormatTransient, saml.FormatPersistent), source("federationID")), h.ana, saml.Need{Format: saml.FormatPersistent}, "", pairwise, "", "", ""},
+			{"email, though the source is for the app's own", app(format(saml.FormatUnspecified), listed(saml.FormatEmail), source("federationID")), h.ana, saml.Need{Format: saml.FormatEmail}, "ana@example.com", nil, "", "", ""},
 			{"own SPNameQualifier", app(), h.ana, saml.Need{Format: saml.FormatPersistent, Policy: saml.NameIDRequest{SPNameQualifier: entity}}, "", pairwise, "", "", ""},
 			{"SAML-REQ-14 SPNameQualifier of another", app(), h.ana, saml.Need{Format: saml.FormatPersistent, Policy: saml.NameIDRequest{SPNameQualifier: other, Create: true}}, "", nil, saml.StatusInvalidNameIDPolicy, "InvalidSettings", "SPNameQualifier"},
 			{"SAML-REQ-14 SPNameQualifier of another, email", app(), h.ana, saml.Need{Format: saml.FormatEmail, Policy: saml.NameIDRequest{SPNameQualifier: other}}, "", nil, saml.StatusInvalidNameIDPolicy, "InvalidSettings", "SPNameQualifier"},
 			{"no email", app(), no(h.ana, func(u *idp.User) { u.Email = "" }), saml.Need{Format: saml.FormatEmail}, "", nil, saml.StatusUnknownPrincipal, "NoCustomAttrValue", "email"},
-			{"no federation id", app(source("federationID")), no(h.ana, func(u *idp.User) { u.FederationID = "" }), saml.Need{Format: saml.FormatUnspecified}, "", nil, saml.StatusUnknownPrincipal, "NoUserFedId", "federationID"},
+			{"no federation id", app(format(saml.FormatUnspecified), source("federationID")), no(h.ana, func(u *idp.User) { u.FederationID = "" }), saml.Need{Format: saml.FormatUnspecified}, "", nil, saml.StatusUnknownPrincipal, "NoUserFedId", "federationID"},
 			{"no such attribute", app(source("attributes.mail")), h.ana, saml.Need{Format: saml.FormatEmail}, "", nil, saml.StatusUnknownPrincipal, "NoCustomAttrValue", "attributes.mail"},
 			{"SAML-RSP-05 control characters", app(source("attributes.all dirty")), h.ana, saml.Need{Format: saml.FormatEmail}, "", nil, saml.StatusUnknownPrincipal, "NoCustomAttrValue", ""},
 			{"SAML-RSP-05 control character in the username", app(), no(h.ana, func(u *idp.User) { u.Username = "an\x01a" }), saml.Need{Format: saml.FormatUnspecified}, "", nil, saml.StatusUnknownPrincipal, "NoCustomAttrValue", ""},

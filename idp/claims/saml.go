@@ -39,6 +39,13 @@ func (p person) nameID(c *idp.Connected, need saml.Need) (saml.NameID, error) {
 	if q := need.Policy.SPNameQualifier; q != "" && q != sp.EntityID {
 		return id, policy(fmt.Sprintf("the SPNameQualifier %q is not the app's own entity ID", q))
 	}
+	own, err := sp.NameIDFormatFor("")
+	if err != nil {
+		return id, err
+	}
+	if need.Format != own {
+		source = "" // it says what stands in the app's own format: who asks for another gets what that one implies
+	}
 	switch need.Format {
 	case saml.FormatPersistent, saml.FormatTransient:
 		org, err := p.st.Orgs().Org(p.ctx, p.Org)
@@ -46,9 +53,6 @@ func (p person) nameID(c *idp.Connected, need saml.Need) (saml.NameID, error) {
 			return id, err
 		}
 		id.NameQualifier, id.SPNameQualifier = org.EntityID, sp.EntityID
-		if sp.NameIDFormat != need.Format {
-			source = "" // it was meant for the app's own format: who asks for a pseudonym gets one
-		}
 	case saml.FormatEmail:
 		if source == "" {
 			source = "email"
@@ -64,7 +68,7 @@ func (p person) nameID(c *idp.Connected, need saml.Need) (saml.NameID, error) {
 	}
 	switch {
 	case need.Format == saml.FormatTransient:
-		id.Value = "_" + random() // another one each time (Core §8.3.8)
+		id.Value = "_" + random() // another one each time (Core §8.3.8), also where this is the app's own and there is a source
 	case source != "":
 		values, err := p.values(source)
 		if err != nil {

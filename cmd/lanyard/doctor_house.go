@@ -15,6 +15,7 @@ import (
 	"github.com/lanyard-sso/lanyard/idp/server"
 	"github.com/lanyard-sso/lanyard/idp/store"
 	"github.com/lanyard-sso/lanyard/keys"
+	"github.com/lanyard-sso/lanyard/saml"
 )
 
 // address is about where the org lives, and who stands in front.
@@ -129,6 +130,7 @@ func (d *doctor) connected() {
 			f.After, n = c.App.ID, n+1
 			if open(c) {
 				d.certificates(c)
+				d.nameID(c)
 			} else if !c.Blocked() {
 				nobody = append(nobody, c.App.APIName)
 			}
@@ -177,6 +179,16 @@ func (d *doctor) certificates(c *idp.Connected) {
 			whom = "whoever looks after the app"
 		}
 		d.warn("apps", fmt.Sprintf("a certificate of %s (%s) %s", c.App.APIName, strings.TrimSpace(k.Use+" "+x.Subject.String()), word), "get new metadata from "+whom+", and lanyard apply it")
+	}
+}
+
+// nameID is about a source that is never used: a transient NameID, which the metadata may list first, is random.
+func (d *doctor) nameID(c *idp.Connected) {
+	if sp := c.App.SAML; sp != nil && c.App.Release.NameID != "" {
+		if format, err := sp.NameIDFormatFor(""); err == nil && format == saml.FormatTransient {
+			d.warn("apps", fmt.Sprintf("nameID.source of %s (%s) is not used: the metadata lists transient first, and such a NameID is random", c.App.APIName, c.App.Release.NameID),
+				"declare the format that it is for, saml.nameID.format")
+		}
 	}
 }
 

@@ -25,6 +25,13 @@ type Session struct {
 // ByPassword tells if a password was proved in the session; a sign-in link proves none.
 func (s *Session) ByPassword() bool { return slices.Contains(s.AMR, "pwd") }
 
+// Consent is what a user agreed to for an app: it need not ask again for that.
+type Consent struct {
+	App    string
+	Scopes []string
+	Given  time.Time // last
+}
+
 // ACR values of the levels (SURFACE.md §4).
 const (
 	ACRPassword = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"

@@ -17,7 +17,7 @@ func (p Apps) about() about { return about{file: "apps", house: true} }
 // Account is a person's own page: where they are signed in and which apps act for them.
 //
 // "Sign out" posts `id` of a session, "sign out others" posts `others=1`, both to /account/sessions; "revoke" posts `id`
-// of a grant to /account/grants.
+// of a grant, or `app` for all that an app was given, to /account/grants.
 type Account struct {
 	User, Username, Email string
 	Sessions              []SessionRow
@@ -34,12 +34,12 @@ type SessionRow struct {
 	Device, IP        string // Device: a User-Agent, or what the device is called
 }
 
-// GrantRow is one app that acts for a person.
+// GrantRow is one app that acts for a person, or may do so without asking again.
 type GrantRow struct {
-	App             string
+	App, AppID      string
 	Scopes          []string // in words, or the names of built-in scopes
 	Since, LastUsed time.Time
-	ID              string
+	ID              string // empty: the person's consent alone
 }
 
 func (p Account) about() about { return about{file: "account", house: true} }

@@ -30,34 +30,57 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request, s *signin.Sign
 			ID: o.ID, Current: o.ID == s.Session.ID, Started: o.Started, LastSeen: o.Seen, Device: o.Agent, IP: o.IP,
 		})
 	}
-	grants, err := h.Store.Apps().GrantsOf(ctx, s.User.Org, s.User.ID)
-	if err != nil {
+	if err := h.given(r, s, &p); err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	for _, g := range grants {
-		c, err := h.Store.Apps().Connected(ctx, s.User.Org, g.App)
+	templates.Write(w, r, http.StatusOK, p)
+}
+
+// given adds to p what the person gave to apps: each living grant, and each consent to an app that has no grant now but
+// would get one without asking.
+func (h *Handler) given(r *http.Request, s *signin.Signed, p *templates.Account) error {
+	ctx := r.Context()
+	add := func(app string, scopes []string, row templates.GrantRow) error {
+		c, err := h.Store.Apps().Connected(ctx, s.User.Org, app)
 		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		texts, err := h.SignIn.ScopeTexts(r, scopes)
+		for _, t := range texts {
+			row.Scopes = append(row.Scopes, t.Label)
+		}
+		row.App, row.AppID = c.App.Name, app
+		p.Grants = append(p.Grants, row)
+		return err
+	}
+	grants, err := h.Store.Apps().GrantsOf(ctx, s.User.Org, s.User.ID)
+	if err != nil {
+		return err
+	}
+	living := map[string]bool{}
+	for _, g := range grants {
+		living[g.App] = true
+		if err := add(g.App, g.Scopes, templates.GrantRow{ID: g.ID, Since: g.Created, LastUsed: g.LastUsed}); err != nil {
+			return err
+		}
+	}
+	consents, err := h.Store.SignIn().Consents(ctx, s.User.Org, s.User.ID)
+	if err != nil {
+		return err
+	}
+	for _, c := range consents {
+		if living[c.App] {
 			continue
 		}
-		if err != nil {
-			h.fail(w, r, err)
-			return
+		if err := add(c.App, c.Scopes, templates.GrantRow{Since: c.Given}); err != nil {
+			return err
 		}
-		scopes, err := h.SignIn.ScopeTexts(r, g.Scopes)
-		if err != nil {
-			h.fail(w, r, err)
-			return
-		}
-		var labels []string
-		for _, s := range scopes {
-			labels = append(labels, s.Label)
-		}
-		p.Grants = append(p.Grants, templates.GrantRow{
-			ID: g.ID, App: c.App.Name, Scopes: labels, Since: g.Created, LastUsed: g.LastUsed,
-		})
 	}
-	templates.Write(w, r, http.StatusOK, p)
+	return nil
 }
 
 // endSessions ends one session of the person, or all others.
@@ -79,9 +102,17 @@ func (h *Handler) endSessions(w http.ResponseWriter, r *http.Request, s *signin.
 	h.done(w, r, err, "sessions")
 }
 
-// endGrant takes back what the person gave an app: its tokens die, and it must ask again.
+// endGrant takes back what the person gave an app, one grant or all of it: the tokens die, and the app must ask again.
 func (h *Handler) endGrant(w http.ResponseWriter, r *http.Request, s *signin.Signed) {
 	if !h.form(w, r) {
+		return
+	}
+	if app := r.PostForm.Get("app"); app != "" {
+		_, err := h.Store.Apps().Connected(r.Context(), s.User.Org, app)
+		if err == nil {
+			err = h.Store.Apps().RevokeGrants(r.Context(), s.User.Org, app, s.User.ID)
+		}
+		h.done(w, r, err, "grants")
 		return
 	}
 	h.done(w, r, h.Store.Apps().RevokeGrant(r.Context(), s.User.Org, s.User.ID, r.PostForm.Get("id")), "grants")

@@ -276,6 +276,38 @@ func TestAccount(t *testing.T) {
 			t.Errorf("the app need not ask again: %v", err)
 		}
 		leads(t, "revoke again", b.post("/account/grants", "id", mine), "/account?done=grants")
+		// OA-CO-04, ASVS 10.4.9: what was agreed to is seen and taken back also while no grant lives.
+		consents := func(name string) (apps []string) {
+			for _, m := range regexp.MustCompile(`action="/account/grants"><button class="second" name="`+name+`" value="([^"]*)"`).FindAllStringSubmatch(b.get("/account").Body.String(), -1) {
+				apps = append(apps, m[1])
+			}
+			return apps
+		}
+		for _, u := range []*idp.User{h.ana, h.ben} {
+			must(t, h.st.SignIn().PutConsent(t.Context(), h.org.ID, u.ID, a.ID, []string{"openid", "orders"}, h.now))
+		}
+		body = b.get("/account").Body.String()
+		if got := consents("app"); len(got) != 1 || got[0] != a.ID || !strings.Contains(body, "Read your orders") || !strings.Contains(body, "without asking") {
+			t.Errorf("a consent without a grant is shown as %q", got)
+		}
+		h.grant(a, h.ana, "openid")
+		if by, of := consents("app"), consents("id"); len(by) != 0 || len(of) != 1 {
+			t.Errorf("an app with a grant and a consent is shown as %q and %q", by, of)
+		}
+		leads(t, "no such app", b.post("/account/grants", "app", h.st.NewID()), "/account?done=grants")
+		leads(t, "all of the app", b.post("/account/grants", "app", a.ID), "/account?done=grants")
+		if got := append(consents("app"), consents("id")...); len(got) != 0 {
+			t.Errorf("%q is left", got)
+		}
+		if _, _, err := h.st.SignIn().Consent(t.Context(), h.org.ID, h.ana.ID, a.ID); err != store.ErrNotFound {
+			t.Errorf("the app need not ask again: %v", err)
+		}
+		if _, _, err := h.st.SignIn().Consent(t.Context(), h.org.ID, h.ben.ID, a.ID); err != nil {
+			t.Errorf("Ben's consent: %v", err)
+		}
+		if body := ben.get("/account").Body.String(); !strings.Contains(body, bens) {
+			t.Error("Ben's grant is gone")
+		}
 
 		// One other session, all others, and this one.
 		leads(t, "one other", b.post("/account/sessions", "id", ids[0][1]), "/account?done=sessions")

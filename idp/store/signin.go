@@ -291,6 +291,16 @@ func (v SignIn) Consent(ctx context.Context, org, usr, app string) (scopes []str
 	return strings.Fields(list), given, err
 }
 
+// Consents lists what the user agreed to, the newest first.
+func (v SignIn) Consents(ctx context.Context, org, usr string) ([]idp.Consent, error) {
+	return All(v.s.Read(ctx), func(r Row) (c idp.Consent, err error) {
+		var list string
+		err = r.Scan(&c.App, &list, &c.Given)
+		c.Scopes = strings.Fields(list)
+		return c, err
+	}, `SELECT app, scopes, given FROM consent WHERE org = $1 AND usr = $2 ORDER BY given DESC, app LIMIT 500`, org, usr)
+}
+
 // PutConsent adds scopes to what the user agreed to for the app.
 func (v SignIn) PutConsent(ctx context.Context, org, usr, app string, scopes []string, now time.Time) error {
 	return v.s.Write(ctx, func(tx *Tx) error {

@@ -22,8 +22,9 @@ type Account struct {
 	User, Username, Email string
 	Sessions              []SessionRow
 	Grants                []GrantRow
-	Notice                string    // key: account.done.sessions, account.done.grants, account.done.password or empty
-	Now                   time.Time // the time the others are told by; zero: they are told by their date
+	Notice                string     // key: account.done.sessions, account.done.grants, account.done.password or empty
+	Rest                  []GrantRow // after account.done.grants: the grants that the app has left
+	Now                   time.Time  // the time the others are told by; zero: they are told by their date
 }
 
 // SessionRow is one browser in which a person is signed in.
@@ -52,6 +53,15 @@ func (p Account) Others() bool {
 		}
 	}
 	return false
+}
+
+// Left has the notice tell that a grant of the app was taken back, if the app has others left, and offer to take those back.
+func (p *Account) Left(app string) {
+	for _, g := range p.Grants {
+		if g.ID != "" && g.AppID == app {
+			p.Rest = append(p.Rest, g)
+		}
+	}
 }
 
 // ChangePassword changes a person's password. The form posts `current`, `password` and `repeat` to Action; none of them is

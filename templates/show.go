@@ -44,6 +44,7 @@ func funcs(lang string) template.FuncMap {
 		"stamp":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
 		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"ago":      func(now, then time.Time) string { return ago(lang, now, then) },
+		"left":     func(app string, n int) string { return count(lang, "account.left", n, name(app)) },
 		"wait":     func(seconds int) string { return wait(lang, seconds) },
 	}
 }

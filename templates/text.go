@@ -72,10 +72,12 @@ func text(lang, key string, args ...any) string {
 	return strings.NewReplacer(pairs...).Replace(s)
 }
 
-// count returns the sentence for n things: key.one or key.other.
-func count(lang, key string, n int) string {
+// count returns the sentence for n things: key.one or key.other, with n as its first argument.
+func count(lang, key string, n int, more ...any) string {
 	if n == 1 {
-		return text(lang, key+".one", n)
+		key += ".one"
+	} else {
+		key += ".other"
 	}
-	return text(lang, key+".other", n)
+	return text(lang, key, append([]any{n}, more...)...)
 }

@@ -289,6 +289,8 @@ func TestShown(t *testing.T) {
 		{"seen, by which clock is not known", templates.Account{Sessions: []templates.SessionRow{{LastSeen: noon}}}, ">on 2026-11-24<"},
 		{"started", templates.Account{Sessions: []templates.SessionRow{{Started: noon.In(time.FixedZone("", 3600))}}}, `<time datetime="2026-11-24T12:00:00Z">2026-11-24 12:00 UTC<`},
 		{"grant never used", samples()["Account"], "never used"},
+		{"one grant left", templates.Account{Rest: []templates.GrantRow{{App: "x\u202e"}}}, "<p>That access was taken back; x has 1 other.</p>"},
+		{"grants left", templates.Account{Rest: []templates.GrantRow{{App: "x"}, {App: "x"}}}, "<p>That access was taken back; x has 2 others.</p>"},
 		{"built-in scope", templates.Account{Grants: []templates.GrantRow{{Scopes: []string{"email"}}}}, "<li>See your email address</li>"},
 		{"other scope", templates.Account{Grants: []templates.GrantRow{{Scopes: []string{"orders"}}}}, "<li>orders</li>"},
 		{"scope without a label", templates.Consent{App: "x", Scopes: []templates.ScopeText{{Name: "email"}}}, "<li>See your email address</li>"},

@@ -251,7 +251,7 @@ func (c grantRevokeCmd) Run(g *globals) error {
 		}
 		for _, x := range all {
 			if x.ID == c.ID {
-				if err := h.st.Apps().RevokeGrant(h.ctx, h.org.ID, x.User, x.ID); err != nil {
+				if _, err := h.st.Apps().RevokeGrant(h.ctx, h.org.ID, x.User, x.ID); err != nil {
 					return err
 				}
 				fmt.Fprintln(g.out, "revoked")

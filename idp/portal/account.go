@@ -14,7 +14,8 @@ import (
 func (h *Handler) account(w http.ResponseWriter, r *http.Request, s *signin.Signed) {
 	ctx := r.Context()
 	p := templates.Account{User: s.User.Name(), Username: s.User.Username, Email: s.User.Email, Now: h.Now()}
-	if key := "account.done." + r.URL.Query().Get("done"); templates.Has(key) {
+	done := r.URL.Query().Get("done")
+	if key := "account.done." + done; templates.Has(key) {
 		p.Notice = key
 	}
 	sessions, err := h.Store.SignIn().Sessions(ctx, s.User.Org, s.User.ID)
@@ -33,6 +34,9 @@ func (h *Handler) account(w http.ResponseWriter, r *http.Request, s *signin.Sign
 	if err := h.given(r, s, &p); err != nil {
 		h.fail(w, r, err)
 		return
+	}
+	if done == "grants" {
+		p.Left(r.URL.Query().Get("app"))
 	}
 	templates.Write(w, r, http.StatusOK, p)
 }
@@ -115,7 +119,12 @@ func (h *Handler) endGrant(w http.ResponseWriter, r *http.Request, s *signin.Sig
 		h.done(w, r, err, "grants")
 		return
 	}
-	h.done(w, r, h.Store.Apps().RevokeGrant(r.Context(), s.User.Org, s.User.ID, r.PostForm.Get("id")), "grants")
+	what := "grants"
+	app, err := h.Store.Apps().RevokeGrant(r.Context(), s.User.Org, s.User.ID, r.PostForm.Get("id"))
+	if err == nil {
+		what += "&app=" + app
+	}
+	h.done(w, r, err, what)
 }
 
 // done shows the account again with what was done. What was already gone is done too.

@@ -268,7 +268,7 @@ func TestAccount(t *testing.T) {
 		}
 		// OA-CO-04
 		must(t, h.st.SignIn().PutConsent(t.Context(), h.org.ID, h.ana.ID, a.ID, []string{"openid"}, h.now))
-		leads(t, "revoke", b.post("/account/grants", "id", mine), "/account?done=grants")
+		leads(t, "revoke", b.post("/account/grants", "id", mine), "/account?done=grants&app="+a.ID)
 		if body := b.get("/account").Body.String(); strings.Contains(body, mine) {
 			t.Error("the grant lives")
 		}
@@ -276,6 +276,19 @@ func TestAccount(t *testing.T) {
 			t.Errorf("the app need not ask again: %v", err)
 		}
 		leads(t, "revoke again", b.post("/account/grants", "id", mine), "/account?done=grants")
+		// MOB-3: one of several is taken back by itself; the page says what is left, and offers to take all of it back.
+		x, y, z := h.grant(a, h.ana, "openid"), h.grant(a, h.ana, "openid"), h.grant(a, h.ana, "openid")
+		elsewhere := h.grant(h.app(idp.App{Name: "Orders", APIName: "Orders", OAuth: &oidc.Client{ID: "orders", Type: "web"}}, nil), h.ana, "openid")
+		for _, step := range []struct{ id, notice string }{{x, "Wellness Tracker has 2 others"}, {y, "Wellness Tracker has 1 other."}, {z, "can no longer act for you"}} {
+			body := b.get(b.post("/account/grants", "id", step.id).Header().Get("Location")).Body.String()
+			if !strings.Contains(body, step.notice) || strings.Contains(body, step.id) || !strings.Contains(body, elsewhere) {
+				t.Errorf("the page does not say %q, or %s is on it", step.notice, step.id)
+			}
+			if rest := strings.Contains(body, `name="app" value="`+a.ID+`">Revoke all of Wellness Tracker<`); rest != (step.id != z) {
+				t.Errorf("%q: all of the app is offered: %t", step.notice, rest)
+			}
+		}
+		must(t, h.st.Apps().RevokeGrants(t.Context(), h.org.ID, "", h.ana.ID))
 		// OA-CO-04, ASVS 10.4.9: what was agreed to is seen and taken back also while no grant lives.
 		consents := func(name string) (apps []string) {
 			for _, m := range regexp.MustCompile(`action="/account/grants"><button class="second" name="`+name+`" value="([^"]*)"`).FindAllStringSubmatch(b.get("/account").Body.String(), -1) {

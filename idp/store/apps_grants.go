@@ -43,18 +43,19 @@ func (a Apps) Grants(ctx context.Context, org string, f GrantFilter) ([]*oidc.Gr
 }
 
 // RevokeGrant ends one grant of a user with all its tokens, and takes the user's consent to the app back, so that it must
-// ask again. ErrNotFound: they have none of that id.
-func (a Apps) RevokeGrant(ctx context.Context, org, usr, id string) error {
-	return a.s.Write(ctx, func(tx *Tx) error {
-		var app string
+// ask again. No code that the app holds becomes another grant; other grants of the app live on. It returns the app.
+// ErrNotFound: the user has no grant of that id.
+func (a Apps) RevokeGrant(ctx context.Context, org, usr, id string) (app string, err error) {
+	err = a.s.Write(ctx, func(tx *Tx) error {
 		if err := tx.QueryRow(`DELETE FROM grants WHERE org = $1 AND id = $2 AND usr = $3 RETURNING app`, org, id, usr).Scan(&app); err != nil {
 			return err
 		}
-		if err := tx.Do(`DELETE FROM consent WHERE org = $1 AND usr = $2 AND app = $3`, org, usr, app); err != nil {
+		if err := dropAgreed(tx, ` WHERE org = $1 AND usr = $2 AND app = $3`, org, usr, app); err != nil {
 			return err
 		}
 		return tx.Event(ctx, idp.Event{Org: org, Code: "revokeGrant", User: usr, App: app})
 	})
+	return app, err
 }
 
 // RevokeGrants ends all grants of an app, of a user, of a user's with an app, or, where both are empty, of the whole org.
@@ -100,13 +101,20 @@ func (v SignIn) AllSessions(ctx context.Context, org, before string, limit int) 
 	}, `SELECT `+sessionColumns+sessionJoin+` AND s.expires > $2`+where+` ORDER BY s.id DESC LIMIT $3`, args...)
 }
 
-// dropGiven ends what a user gave: the grants, the consents, and the codes that would become grants. A code that was
-// redeemed stays, so that its second use is seen.
+// dropGiven ends what a user gave: first the codes that would become grants, so that none does behind our back, then the
+// grants.
 func dropGiven(tx *Tx, where string, args ...any) error {
-	for _, q := range []string{`DELETE FROM grants` + where, `DELETE FROM consent` + where, `DELETE FROM code` + where + ` AND NOT redeemed`} {
-		if err := tx.Do(q, args...); err != nil {
-			return err
-		}
+	if err := dropAgreed(tx, where, args...); err != nil {
+		return err
 	}
-	return nil
+	return tx.Do(`DELETE FROM grants`+where, args...)
+}
+
+// dropAgreed ends what would become grants: the consents and the codes. A code that was redeemed stays, so that its
+// second use is seen.
+func dropAgreed(tx *Tx, where string, args ...any) error {
+	if err := tx.Do(`DELETE FROM code`+where+` AND NOT redeemed`, args...); err != nil {
+		return err
+	}
+	return tx.Do(`DELETE FROM consent`+where, args...)
 }

@@ -364,7 +364,7 @@ func TestGrants(t *testing.T) {
 			t.Errorf("ana's: %+v, %v", of, err)
 		}
 		// A user takes back their own, nobody else's.
-		if err := st.Apps().RevokeGrant(t.Context(), o.ID, bob.ID, aa); !errors.Is(err, store.ErrNotFound) {
+		if _, err := st.Apps().RevokeGrant(t.Context(), o.ID, bob.ID, aa); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("bob took back ana's: %v", err)
 		}
 		agreed := func(a *idp.App, u *idp.User) bool {
@@ -379,8 +379,22 @@ func TestGrants(t *testing.T) {
 				}
 			}
 		}
-		if err := st.Apps().RevokeGrant(t.Context(), o.ID, ana.ID, aa); err != nil {
-			t.Error(err)
+		code := func(app *idp.App, u *idp.User) string {
+			t.Helper()
+			c := &oidc.Code{ID: st.NewID(), Hash: []byte{3}, Created: st.Now(), Expires: st.Now().Add(time.Minute), Grant: oidc.Grant{ID: st.NewID(), App: app.ID, User: u.ID}}
+			if err := st.OIDC().AddCode(t.Context(), o.ID, c, ""); err != nil {
+				t.Fatal(err)
+			}
+			return c.ID
+		}
+		codes := map[string]bool{code(a, ana): false, code(b, ana): true, code(a, bob): true}
+		if app, err := st.Apps().RevokeGrant(t.Context(), o.ID, ana.ID, aa); err != nil || app != a.ID {
+			t.Errorf("%s, %v", app, err)
+		}
+		for id, lives := range codes {
+			if _, err := st.OIDC().Code(t.Context(), o.ID, id); (err == nil) != lives {
+				t.Errorf("a code that is to live, %t: %v", lives, err)
+			}
 		}
 		if agreed(a, ana) || !agreed(b, ana) || !agreed(a, bob) {
 			t.Error("OA-CO-04: not just ana's consent to A was taken back")

@@ -118,7 +118,7 @@ func (c *Client) still(l *Login) error {
 }
 
 func (l *Login) need() Need {
-	return Need{Since: l.Since, ConsentSince: l.ConsentSince, Scopes: l.Scopes, ACR: l.ACR, Hint: l.Hint, Sub: l.Sub}
+	return Need{Since: l.Since, ConsentSince: l.ConsentSince, Scopes: l.Scopes, ACR: l.ACR, Hint: l.Hint, Sub: l.Sub, None: l.None}
 }
 
 // answer gives the client its code if the person at the browser has brought all that is needed; else it sends the browser

@@ -163,6 +163,7 @@ type Need struct {
 	ACR          []string
 	Hint         string // who is expected, to offer, never to trust
 	Sub          string // nobody else will do; empty: anybody
+	None         bool   // prompt=none: nobody may be asked for anything, and who is there need not know of it
 }
 
 // Missing is the first thing a person has not brought yet; empty when nothing is.

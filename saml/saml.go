@@ -121,6 +121,7 @@ type Need struct {
 	Hint    string    // who is expected: a username or NameID to offer, never to trust
 	Format  string    // the NameID format the Subject must fill
 	Policy  NameIDRequest
+	Passive bool // IsPassive: nobody may be asked for anything, and who is there need not know of it
 }
 
 // Missing is the first thing a person has not brought yet; empty when nothing is.

@@ -106,7 +106,7 @@ func loginID(r *http.Request) string {
 // answer answers j.login if the person at the browser has all it needs; otherwise they are asked for it.
 func (h *Handler) answer(j *judgement) {
 	l := &j.login
-	need := Need{Since: l.Since, Classes: l.Classes, Compare: l.Compare, Hint: l.Subject, Format: l.Format, Policy: l.Policy}
+	need := Need{Since: l.Since, Classes: l.Classes, Compare: l.Compare, Hint: l.Subject, Format: l.Format, Policy: l.Policy, Passive: l.Passive}
 	var err error
 	j.subject, j.missing, err = h.Users.Current(j.r, j.sp, need)
 	var denied *Denied

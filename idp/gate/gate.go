@@ -35,9 +35,14 @@ type Gate struct {
 // Browser returns a hash of the secret that marks the browser which sent r, giving it one if it has none.
 func (g Gate) Browser(w http.ResponseWriter, r *http.Request) []byte { return g.SignIn.Browser(w, r) }
 
-// person returns who is signed in at the browser that sent r and proved themself at or after since; nil is nobody.
-func (g Gate) person(r *http.Request, since time.Time) (*signin.Signed, error) {
-	s, err := g.SignIn.Current(r)
+// person returns who is signed in at the browser that sent r and proved themself at or after since; nil is nobody. What
+// is passive, because it may ask nobody for anything, keeps no session alive.
+func (g Gate) person(r *http.Request, since time.Time, passive bool) (*signin.Signed, error) {
+	current := g.SignIn.Current
+	if passive {
+		current = g.SignIn.Present
+	}
+	s, err := current(r)
 	if err != nil || s == nil || s.Session.AuthTime.Before(since) {
 		return nil, err
 	}

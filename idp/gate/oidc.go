@@ -25,7 +25,7 @@ var _ oidc.Users = OIDC{}
 func (g OIDC) Current(r *http.Request, c *oidc.Client, need oidc.Need) (_ *oidc.Subject, _ oidc.Missing, err error) {
 	defer func() { err = unless(err, oidc.ErrBusy) }()
 	ctx, org := r.Context(), idp.OrgOf(r.Context())
-	s, err := g.person(r, need.Since)
+	s, err := g.person(r, need.Since, need.None)
 	if err != nil {
 		return nil, "", err
 	}
@@ -194,7 +194,7 @@ func gone(err error, why string) error {
 // Here tells who is at the browser that sent r, and by which name of the session c knows them.
 func (g OIDC) Here(r *http.Request, c *oidc.Client) (_ *oidc.Subject, err error) {
 	defer func() { err = unless(err, oidc.ErrBusy) }()
-	s, err := g.person(r, time.Time{})
+	s, err := g.person(r, time.Time{}, true)
 	if err != nil || s == nil {
 		return nil, err
 	}

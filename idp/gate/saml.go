@@ -19,7 +19,7 @@ var _ saml.Users = SAML{}
 func (g SAML) Current(r *http.Request, sp *saml.ServiceProvider, need saml.Need) (_ *saml.Subject, _ saml.Missing, err error) {
 	defer func() { err = unless(err, saml.ErrBusy) }()
 	ctx, org := r.Context(), idp.OrgOf(r.Context())
-	s, err := g.person(r, need.Since)
+	s, err := g.person(r, need.Since, need.Passive)
 	if err != nil {
 		return nil, "", err
 	}
@@ -56,7 +56,7 @@ func (g SAML) Current(r *http.Request, sp *saml.ServiceProvider, need saml.Need)
 // Ask sends the browser to sign in.
 func (g SAML) Ask(w http.ResponseWriter, r *http.Request, sp *saml.ServiceProvider, need saml.Need, _ saml.Missing, back string) {
 	a := signin.Ask{App: sp.App, Since: need.Since, Hint: need.Hint, Back: back}
-	if s, err := g.person(r, need.Since); err == nil && s != nil {
+	if s, err := g.person(r, need.Since, false); err == nil && s != nil {
 		a.Since = g.Now() // whoever is there has not proved enough
 	}
 	g.SignIn.SendSignIn(w, r, a)

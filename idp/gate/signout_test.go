@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -199,4 +200,18 @@ func TestUnless(t *testing.T) {
 			}
 		}
 	}
+}
+
+// AUTH-08: an app that asks who is to be signed out keeps no session alive.
+func TestHereIsNoUse(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		b := h.browser()
+		b.signIn("ana")
+		for i := range 9 {
+			h.pass(time.Hour)
+			if s, err := h.oidc.Here(b.here(), h.client(0)); err != nil || (s != nil) != (i < 8) {
+				t.Errorf("after %d hours: %+v, %v", i+1, s, err)
+			}
+		}
+	})
 }

@@ -16,8 +16,25 @@ type Signed struct {
 	User    *idp.User
 }
 
-// Current returns who is signed in at the browser that sent r, or nil. An ended, idle or expired session is nobody.
+// Current returns who is signed in at the browser that sent r, or nil. It is a use of their session.
 func (h *Handler) Current(r *http.Request) (*Signed, error) {
+	s, err := h.Present(r)
+	if err != nil || s == nil {
+		return nil, err
+	}
+	if now := h.Now(); now.Sub(s.Session.Seen) > time.Minute {
+		ctx := r.Context()
+		// A last use that is not written only ends the session earlier.
+		if err := h.Store.SignIn().Touch(ctx, s.Session.Org, s.Session.ID, now); err != nil {
+			h.Log.WarnContext(ctx, "last use of a session not written", "error", err)
+		}
+	}
+	return s, nil
+}
+
+// Present is Current for a request that a page may send by itself, unseen, as often as it likes: it is no use of the
+// session, which ends when nobody uses it (ASVS 7.3.1). An ended, idle or expired session is nobody.
+func (h *Handler) Present(r *http.Request) (*Signed, error) {
 	ctx, o := r.Context(), idp.OrgOf(r.Context())
 	for _, v := range cookies(r, o, "") {
 		id, text, ok := split(v)
@@ -34,12 +51,6 @@ func (h *Handler) Current(r *http.Request) (*Signed, error) {
 		now := h.Now()
 		if !same(hash, hashOf(text)) || !now.Before(s.Expires) || now.Sub(s.Seen) > o.Idle() || !u.Active {
 			continue
-		}
-		if now.Sub(s.Seen) > time.Minute {
-			// A last use that is not written only ends the session earlier.
-			if err := h.Store.SignIn().Touch(ctx, o.ID, id, now); err != nil {
-				h.Log.WarnContext(ctx, "last use of a session not written", "error", err)
-			}
 		}
 		return &Signed{Session: s, User: u}, nil
 	}

@@ -100,7 +100,7 @@ func (h *Handler) endSessions(w http.ResponseWriter, r *http.Request, s *signin.
 	case id == s.Session.ID:
 		h.SignIn.SignOut(w, r, signin.SignOut{Back: "/signout"})
 		return
-	default:
+	case store.IsID(id):
 		err = h.Store.SignIn().End(r.Context(), s.User.Org, id, s.User.ID, "")
 	}
 	h.done(w, r, err, "sessions")
@@ -111,18 +111,17 @@ func (h *Handler) endGrant(w http.ResponseWriter, r *http.Request, s *signin.Sig
 	if !h.form(w, r) {
 		return
 	}
-	if app := r.PostForm.Get("app"); app != "" {
-		_, err := h.Store.Apps().Connected(r.Context(), s.User.Org, app)
-		if err == nil {
+	var err error
+	what := "grants"
+	switch id, app := r.PostForm.Get("id"), r.PostForm.Get("app"); {
+	case store.IsID(app):
+		if _, err = h.Store.Apps().Connected(r.Context(), s.User.Org, app); err == nil {
 			err = h.Store.Apps().RevokeGrants(r.Context(), s.User.Org, app, s.User.ID)
 		}
-		h.done(w, r, err, "grants")
-		return
-	}
-	what := "grants"
-	app, err := h.Store.Apps().RevokeGrant(r.Context(), s.User.Org, s.User.ID, r.PostForm.Get("id"))
-	if err == nil {
-		what += "&app=" + app
+	case store.IsID(id):
+		if app, err = h.Store.Apps().RevokeGrant(r.Context(), s.User.Org, s.User.ID, id); err == nil {
+			what += "&app=" + app
+		}
 	}
 	h.done(w, r, err, what)
 }

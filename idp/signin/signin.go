@@ -67,10 +67,10 @@ func hashOf(secret string) []byte {
 	return sum[:]
 }
 
-// split takes a value of the form id.secret apart; ok tells if it has that form and no other length or alphabet.
+// split takes a value of the form id.secret apart; ok tells if both have that form and no other length or alphabet.
 func split(value string) (id, secret string, ok bool) {
 	id, secret, ok = strings.Cut(value, ".")
-	if !ok || id == "" || len(id) > 64 || len(secret) != 43 {
+	if !ok || !store.IsID(id) || len(secret) != 43 {
 		return "", "", false
 	}
 	if _, err := base64.RawURLEncoding.Strict().DecodeString(secret); err != nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"crypto/rand"
+	"strings"
 	"sync"
 	"time"
 )
@@ -22,6 +23,11 @@ const (
 	timeDigits = 11 // 55 bits of microseconds: until the year 3111
 	idDigits   = timeDigits + 15
 )
+
+// IsID tells if s can be an id: what else somebody sends as one is nobody's, and not every database takes it to look it up.
+func IsID(s string) bool {
+	return s != "" && len(s) <= 64 && strings.Trim(s, digits) == ""
+}
 
 // New returns an id greater than all those before it. (Between two nodes, clocks decide.)
 func (ids *IDs) New() string {

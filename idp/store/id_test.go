@@ -11,6 +11,18 @@ import (
 	"github.com/lanyard-sso/lanyard/idp/store"
 )
 
+// What can be an id, for every door at which one comes in.
+func TestIsID(t *testing.T) {
+	for s, want := range map[string]bool{
+		"b": true, "1k10hsjf40sp53j69wjrp4eeek": true, strings.Repeat("0", 64): true,
+		"": false, strings.Repeat("0", 65): false, "a\x00b": false, "\x00": false, "a b": false, "a.b": false, "A": false, "é": false, "a\xffb": false, "\xff": false, "-": false,
+	} {
+		if store.IsID(s) != want {
+			t.Errorf("%q: %t", s, !want)
+		}
+	}
+}
+
 // Each id is greater than those before it, whatever the clock does, and so are those of a later time made elsewhere.
 func TestIDsAreOrdered(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -292,6 +292,14 @@ func TestOIDC(t *testing.T) {
 		if p.url.Path != "/signin" {
 			t.Fatalf("not asked to sign in: %d %s\n%s", p.status, p.url, p.body)
 		}
+		cancel := regexp.MustCompile(`href="(/oauth2/continue[^"]*)">Cancel<`).FindStringSubmatch(p.body)
+		if cancel == nil {
+			t.Fatalf("no way to say no:\n%s", p.body)
+		}
+		if p := b.get(html.UnescapeString(cancel[1])); !strings.HasPrefix(p.header.Get("Location"), "https://wellness.example/cb?error=access_denied&") || !strings.Contains(p.header.Get("Location"), "state=s1") {
+			t.Errorf("who does not sign in comes back with %d %s", p.status, p.header.Get("Location"))
+		}
+		p = b.get("/oauth2/authorize?" + q.Encode())
 		p = b.signIn(p, "ana", "correct horse battery")
 		to, err := url.Parse(p.header.Get("Location"))
 		must(t, err)

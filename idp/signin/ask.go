@@ -80,7 +80,8 @@ func (h *Handler) openAsk(r *http.Request) (Ask, error) {
 	return a, nil
 }
 
-// SendSignIn sends the browser to sign in for a, and from there to a.Back.
+// SendSignIn sends the browser to sign in for a, and from there to a.Back; a person who does not want to comes back to
+// OAuth's with &refused=1 behind, and is offered no way back to any other.
 func (h *Handler) SendSignIn(w http.ResponseWriter, r *http.Request, a Ask) {
 	h.send(w, r, "/signin", a)
 }

@@ -67,6 +67,9 @@ func (h *Handler) form(w http.ResponseWriter, r *http.Request, status int, a Ask
 			return
 		}
 	}
+	if strings.HasPrefix(a.Back, "/oauth2/continue?") { // SAML's way back takes no refusal
+		p.Cancel = with(a.Back, "refused")
+	}
 	if s != nil {
 		p.Known, p.Username, p.NotYou = true, s.User.Username, with(self(r), "other")
 	} else if p.Username == "" {

@@ -1,9 +1,11 @@
 package signin_test
 
 import (
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -28,6 +30,30 @@ func allocated(f func()) uint64 {
 const oneHash = 19 << 20
 
 // AUTH-01: whoever can not sign in gets the same answer after the same work; only the event tells why.
+// Who does not want to sign in goes back to an app that can be told so; SAML's way back has no word for it.
+func TestCancel(t *testing.T) {
+	h := quick(t)
+	link := regexp.MustCompile(`<a class="second wide" href="([^"]*)">Cancel</a>`)
+	for back, want := range map[string]string{
+		"/oauth2/continue?login=x": "/oauth2/continue?login=x&refused=1", "/saml/continue?login=x": "", "/account": "", "/oauth2/continue": "", "/oauth2/continued?login=x": "",
+	} {
+		b := h.browser()
+		to := h.ask(h.room.SendSignIn, signin.Ask{App: h.app.ID, Back: back})
+		for name, w := range map[string]*httptest.ResponseRecorder{"at first": b.get(to), "after a wrong password": b.post(to, "username", "ana", "password", long)} {
+			got := ""
+			if m := link.FindStringSubmatch(w.Body.String()); m != nil {
+				got = html.UnescapeString(m[1])
+			}
+			if got != want {
+				t.Errorf("%s, from %s: leads to %q, want %q", name, back, got, want)
+			}
+		}
+	}
+	if strings.Contains(h.browser().get("/signin").Body.String(), "Cancel") {
+		t.Error("nobody is on the way to an app, and may cancel it")
+	}
+}
+
 func TestWrongIsWrong(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
 		idle := &idp.User{Org: h.org.ID, Username: "idle", Active: false}

@@ -41,6 +41,8 @@ type Consent struct {
 	Host      string // where it leads
 	Publisher string // who is behind the app; empty: not known
 	Scopes    []ScopeText
+	Policy    string // the app's privacy policy and its terms of service, where it has them: web addresses, anything else is
+	Terms     string // not shown
 	User      string
 	Action    string
 	NotYou    string // where one goes to decide as somebody else

@@ -29,6 +29,7 @@ func samples() map[string]templates.Page {
 		"Setup problem":    templates.Setup{Action: "/setup?token=x", Username: "a b", Email: "ana@example.com", GivenName: "Ana", FamilyName: "Lima", Problem: "setup.username"},
 		"SetupClosed":      templates.SetupClosed{},
 		"Consent": templates.Consent{App: "Wellness Tracker", Host: "wellness.example.com", Publisher: "Wellness Inc.", User: "Ana Lima",
+			Policy: "https://wellness.example.com/privacy", Terms: "http://wellness.example.com/terms",
 			Scopes: []templates.ScopeText{{Name: "email", Label: "See your email address"}, {Name: "orders"}}, Action: "/consent?ask=x", NotYou: "/signin?ask=x"},
 		"Confirm":          templates.Confirm{Title: "setup.title", Text: "setup.lead", Action: "/x"},
 		"Confirm sign-out": templates.Confirm{Title: "signout.title", Text: "signout.text", Action: "/signout"},

@@ -109,6 +109,14 @@ func (v view) At(s string) string {
 	return ""
 }
 
+// Away returns s if it is the address of a web page, and of anything else, a path of ours too, nothing.
+func (v view) Away(s string) string {
+	if web(s) {
+		return s
+	}
+	return ""
+}
+
 // web reports whether s is an absolute http or https address.
 func web(s string) bool {
 	u, err := url.Parse(s)

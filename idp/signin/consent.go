@@ -52,11 +52,15 @@ func (h *Handler) consentPage(w http.ResponseWriter, r *http.Request) {
 	}
 	org := idp.OrgOf(r.Context()).ID
 	a.Person = s.User.ID
-	templates.Write(w, r, http.StatusOK, templates.Consent{
+	p := templates.Consent{
 		App: c.App.Name, Host: a.Host, Publisher: c.App.ContactEmail, Scopes: scopes, User: s.User.Name(),
 		Action: "/consent?ask=" + h.sealAsk(org, a),
 		NotYou: "/signin?ask=" + h.sealAsk(org, Ask{App: a.App, Since: h.Now(), Other: true, Back: a.Back}),
-	})
+	}
+	if c.App.OAuth != nil && c.App.OAuth.Registered != nil {
+		p.Policy, p.Terms = c.App.OAuth.Registered.PolicyURI, c.App.OAuth.Registered.TosURI
+	}
+	templates.Write(w, r, http.StatusOK, p)
 }
 
 // ScopeTexts finds the words a person reads for each scope: ours for the built-in ones, the org's own for the others.

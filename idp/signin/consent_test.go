@@ -1,14 +1,19 @@
 package signin_test
 
 import (
+	"fmt"
+	"html"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/lanyard-sso/lanyard/idp"
 	"github.com/lanyard-sso/lanyard/idp/signin"
 	"github.com/lanyard-sso/lanyard/idp/store"
+	"github.com/lanyard-sso/lanyard/oidc"
 )
 
 const next = "/oauth2/continue?login=x"
@@ -25,6 +30,37 @@ func (h *house) consents(user string) []string {
 		h.t.Fatal(err)
 	}
 	return scopes
+}
+
+// RFC 7591 §2: what a client registered as its policy and its terms can be read before one agrees, if it is a web address.
+// Its logo is shown nowhere.
+func TestConsentLinks(t *testing.T) {
+	h := quick(t)
+	b := h.browser()
+	b.signIn("/signin", "ana", anaPassword, "/apps")
+	link := regexp.MustCompile(`<a href="([^"]*)" rel="noopener noreferrer">([^<]*)</a>`)
+	for i, c := range []struct{ policy, terms, want string }{
+		{"https://app.example/p?a=1&b=\"><script>", "http://app.example/t", "The app’s privacy policy https://app.example/p?a=1&b=%22%3e%3cscript%3e, The app’s terms of service http://app.example/t"},
+		{"https://app.example/p", "", "The app’s privacy policy https://app.example/p"},
+		{"", "https://app.example/t", "The app’s terms of service https://app.example/t"},
+		{"javascript:alert(1)", "data:text/html,x", ""},
+		{"/account", "//evil.example/", ""},
+		{"", "", ""},
+	} {
+		a := &idp.App{
+			Org: h.org.ID, ID: h.st.NewID(), Name: "Child", APIName: fmt.Sprint("Child", i),
+			OAuth: &oidc.Client{ID: fmt.Sprint("child", i), Type: "web", Scopes: []string{"openid"}, Registered: &oidc.Metadata{PolicyURI: c.policy, TosURI: c.terms, LogoURI: "https://app.example/logo"}},
+		}
+		must(t, h.st.Write(t.Context(), func(tx *store.Tx) error { return tx.AddApp(a, nil, nil) }))
+		body := b.get(h.ask(h.room.SendConsent, signin.Ask{App: a.ID, Scopes: []string{"openid"}, Back: "/oauth2/continue?login=x"})).Body.String()
+		var got []string
+		for _, m := range link.FindAllStringSubmatch(body, -1) {
+			got = append(got, m[2]+" "+html.UnescapeString(m[1]))
+		}
+		if strings.Join(got, ", ") != c.want || strings.Contains(body, "<script>") || strings.Contains(body, "logo") || !strings.Contains(body, "Child asks for access") {
+			t.Errorf("%q, %q: %q\n%s", c.policy, c.terms, got, body)
+		}
+	}
 }
 
 func TestConsent(t *testing.T) {

@@ -139,6 +139,9 @@ func (d *door) Again(ctx context.Context, c *oidc.Client, g *oidc.Grant, use oid
 	if no := d.no[u.ID]; no != nil {
 		return nil, no
 	}
+	if c.Blocked {
+		return nil, &oidc.Denied{Code: "invalid_grant", Description: "The app is blocked.", Event: "AppBlocked", Reason: "blocked", User: u.ID}
+	}
 	if !u.Active {
 		return nil, &oidc.Denied{Code: "invalid_grant", Description: "The user is not active.", Event: "NoAccess", Reason: "inactive", User: u.ID}
 	}

@@ -44,6 +44,7 @@ func (h *Handler) grantCode(r *http.Request, site *Site, c *Client, p params) (*
 		return nil, err
 	}
 	g := code.Grant
+	g.Scopes = common(g.Scopes, c.Scopes)
 	s, err := h.Users.Again(ctx, c, &g, UseToken)
 	if err != nil {
 		return nil, err

@@ -67,6 +67,7 @@ func (h *Handler) turn(r *http.Request, site *Site, c *Client, g *Grant, shown r
 			return nil, &Error{Code: InvalidScope, Description: "The scope was not granted: " + plain(clip(a)) + ".", Event: "InvalidScope", User: g.User}
 		}
 	}
+	narrow.Scopes = common(narrow.Scopes, c.Scopes)
 	s, err := h.Users.Again(ctx, c, &narrow, UseRefresh)
 	if err != nil {
 		return nil, err

@@ -13,7 +13,8 @@
 //	/oauth2/register, /oauth2/register/{id}    register.go      RFC 7591, RFC 7592
 //	/oauth2/logout                             logout.go        RP-Initiated Logout
 //
-// The rungs that judge an authorization request stand in ladder.go, those for client metadata in metadata.go, client
+// The rungs that judge an authorization request stand in ladder.go, those for client metadata in metadata.go
+// (mould.go: what a child may be later), client
 // authentication in clientauth.go (assertion.go, clientkeys.go), redirect URIs in redirecturi.go, bearer values in bearer.go, the ID token in
 // idtoken.go. http.go has the routes and how requests are read and answered.
 package oidc
@@ -337,9 +338,9 @@ var (
 type Store interface {
 	// NewID returns a time-ordered id for a row.
 	NewID() string
-	// Client returns the client by client_id, a blocked one too, or ErrNotFound.
+	// Client returns the client by client_id, a blocked one too, or ErrNotFound. A child is Under its parent.
 	Client(ctx context.Context, org, clientID string) (*Client, error)
-	// ClientOfApp returns the client by the house's id of its app, or ErrNotFound.
+	// ClientOfApp is Client by the house's id of its app.
 	ClientOfApp(ctx context.Context, org, app string) (*Client, error)
 
 	// AddLogin stores l, bound to l.Browser if that is known, and sets l.ID. ErrFlood: from where the caller is too many

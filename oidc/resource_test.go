@@ -104,7 +104,9 @@ func TestIntrospection(t *testing.T) {
 // OA-IN-02, MUL-6: who may see what, and one body for everything else.
 func TestIntrospectionOfOthers(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
-		parent := h.client("parent", func(c *oidc.Client, _ *idp.Installation) { c.Introspect = "children" })
+		parent := h.client("parent", func(c *oidc.Client, _ *idp.Installation) {
+			c.Introspect, c.Mould = "children", &oidc.Mould{Grants: []string{"client_credentials"}, Scopes: []string{"orders"}}
+		})
 		h.client("all", func(c *oidc.Client, _ *idp.Installation) { c.Introspect = "all" })
 		h.client("own", nil)
 		child := h.client("child", nil)

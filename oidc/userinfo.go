@@ -24,7 +24,7 @@ func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) {
 		h.challenge(w, r, site, nil, err)
 		return
 	}
-	if !slices.Contains(t.Scopes, "openid") {
+	if !slices.Contains(common(t.Scopes, c.Scopes), "openid") {
 		h.challenge(w, r, site, c, &Error{Code: InsufficientScope, Description: "The access token has not the scope openid.", Status: http.StatusForbidden, User: g.User, Scope: "openid"})
 		return
 	}
@@ -69,7 +69,7 @@ func (h *Handler) access(ctx context.Context, site *Site, value string) (*Token,
 // again asks the house if the token may be used, for what it and no more is good for.
 func (h *Handler) again(ctx context.Context, site *Site, c *Client, t *Token, g *Grant, use Use) (*Subject, error) {
 	narrow := *g
-	narrow.Scopes = t.Scopes
+	narrow.Scopes = common(t.Scopes, c.Scopes)
 	s, err := h.Users.Again(ctx, c, &narrow, use)
 	var no *Denied
 	if errors.As(err, &no) {

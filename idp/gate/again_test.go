@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -145,5 +146,48 @@ func TestRunAs(t *testing.T) {
 		no("deleted", "NoAccess")
 		h.write(func(tx *store.Tx) error { return tx.DropInstallation(h.org.ID, h.apps[0].ID) })
 		no("not installed", "NoAccess")
+	})
+}
+
+// A child lives by its parent: nobody has blocked it, and still the house says no.
+func TestChildOfABlockedApp(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		robot := &idp.User{Org: h.org.ID, Username: "robot", Active: true, Service: true}
+		h.write(func(tx *store.Tx) error { return tx.AddUser(robot) })
+		h.write(func(tx *store.Tx) error {
+			a, err := tx.App(h.org.ID, h.apps[1].ID)
+			if err != nil {
+				return err
+			}
+			a.App.OAuth.Mould = &oidc.Mould{Grants: []string{"authorization_code", "client_credentials"}, Scopes: []string{"openid", "email"}}
+			return tx.PutApp(&a.App)
+		})
+		child := &idp.App{Org: h.org.ID, ID: h.st.NewID(), Name: "Child", APIName: "Child", Parent: h.apps[1].ID,
+			OAuth: &oidc.Client{ID: "child", Type: "web", Scopes: []string{"openid", "email", "profile"}, AuthorizationCode: true, ClientCredentials: true}}
+		h.write(func(tx *store.Tx) error { return tx.AddApp(child, nil, nil) })
+		h.install(child, idp.Installation{PermittedUsers: idp.SelfAuthorize, RunAs: robot.ID})
+		h.apps[0] = child
+		if c := h.client(0); c.Blocked || strings.Join(c.Scopes, " ") != "openid email" {
+			t.Errorf("under its parent: %+v", c)
+		}
+		b := h.browser()
+		b.signIn("ana")
+		grant := &oidc.Grant{ID: "g", App: child.ID, Client: "child", User: h.ana.ID, Scopes: []string{"openid"}}
+		if _, err := h.again(grant, oidc.UseCheck); err != nil {
+			t.Errorf("before: %v", err)
+		}
+		h.block(1, true)
+		for _, use := range uses {
+			s, err := h.again(grant, use)
+			denies(t, string(use), s, err, "invalid_grant", "AppBlocked")
+		}
+		s, err := h.oidc.RunAs(b.here().Context(), h.client(0), []string{"email"})
+		denies(t, "by itself", s, err, "unauthorized_client", "AppBlocked")
+		s, _, err = h.oidc.Current(b.here(), h.client(0), oidc.Need{Scopes: []string{"openid"}})
+		denies(t, "at the browser", s, err, "access_denied", "AppBlocked")
+		h.block(1, false)
+		if _, err := h.again(grant, oidc.UseCheck); err != nil {
+			t.Errorf("after: %v", err)
+		}
 	})
 }

@@ -39,7 +39,7 @@ func (g OIDC) Current(r *http.Request, c *oidc.Client, need oidc.Need) (_ *oidc.
 	if err != nil {
 		return nil, "", err
 	}
-	d := g.decide(ctx, app, s.User, s.Session)
+	d := g.may(ctx, app, c, s.User, s.Session)
 	if d.Decision == access.Deny {
 		return nil, "", denied("access_denied", s.User, d)
 	}
@@ -61,6 +61,15 @@ func (g OIDC) Current(r *http.Request, c *oidc.Client, need oidc.Need) (_ *oidc.
 		sub.ACR = idp.ACRPassword
 	}
 	return sub, "", nil
+}
+
+// may asks the one function that says who may use which app, and then if c's parent still stands for it (oidc.Client.Under).
+func (g OIDC) may(ctx context.Context, app *idp.Connected, c *oidc.Client, u *idp.User, s *idp.Session) access.Decision {
+	d := g.decide(ctx, app, u, s)
+	if d.Decision != access.Deny && c.Blocked {
+		return access.Decision{Decision: access.Deny, Rule: access.AppBlocked, Reason: "the app that registered " + app.App.Name + " is blocked, is gone, or registers none any more"}
+	}
+	return d
 }
 
 // agreed tells if the person agreed to all that the client asks for, and lately enough.
@@ -133,7 +142,7 @@ func (g OIDC) Again(ctx context.Context, c *oidc.Client, gr *oidc.Grant, use oid
 	if err != nil {
 		return nil, gone(err, "the app is gone")
 	}
-	if d := g.decide(ctx, app, u, nil); d.Decision == access.Deny {
+	if d := g.may(ctx, app, c, u, nil); d.Decision == access.Deny {
 		return nil, denied("invalid_grant", u, d)
 	}
 	if use == oidc.UseIntrospect || use == oidc.UseCheck {
@@ -163,7 +172,7 @@ func (g OIDC) RunAs(ctx context.Context, c *oidc.Client, scopes []string) (_ *oi
 	if err != nil {
 		return nil, err
 	}
-	if d := g.decide(ctx, app, u, nil); d.Decision == access.Deny {
+	if d := g.may(ctx, app, c, u, nil); d.Decision == access.Deny {
 		return nil, denied("unauthorized_client", u, d)
 	}
 	return g.subject(ctx, app, u, scopes)

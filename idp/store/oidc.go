@@ -54,14 +54,28 @@ func null(b []byte) any {
 // NewID returns a time-ordered id for a row.
 func (v OIDC) NewID() string { return v.s.NewID() }
 
-// Client returns the client by client_id.
+// Client returns the client by client_id, as its parent lets it be.
 func (v OIDC) Client(ctx context.Context, org, clientID string) (*oidc.Client, error) {
-	return oauthOf(v.s.Apps().ConnectedByClient(ctx, org, clientID))
+	c, err := oauthOf(v.s.Apps().ConnectedByClient(ctx, org, clientID))
+	return v.judged(ctx, org, c, err)
 }
 
-// ClientOfApp returns the client by the id of its app.
+// ClientOfApp returns the client by the id of its app, as its parent lets it be.
 func (v OIDC) ClientOfApp(ctx context.Context, org, app string) (*oidc.Client, error) {
-	return oauthOf(v.s.Apps().Connected(ctx, org, app))
+	c, err := oauthOf(v.s.Apps().Connected(ctx, org, app))
+	return v.judged(ctx, org, c, err)
+}
+
+// judged holds a child to its parent, each time it is found: both come from the cache.
+func (v OIDC) judged(ctx context.Context, org string, c *oidc.Client, err error) (*oidc.Client, error) {
+	if err != nil || c.Parent == "" {
+		return c, err
+	}
+	parent, err := oauthOf(v.s.Apps().Connected(ctx, org, c.Parent))
+	if err != nil && !errors.Is(err, oidc.ErrNotFound) {
+		return nil, err
+	}
+	return c.Under(parent), nil
 }
 
 func oauthOf(c *idp.Connected, err error) (*oidc.Client, error) {

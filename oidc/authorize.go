@@ -193,7 +193,8 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request, site *Site, c *Cli
 		return
 	}
 	if l.ID == "" {
-		l.Browser = h.Users.Browser(w, r)
+		// Two tabs that a browser without a mark opens at once would get two marks, and keep one. continue binds those.
+		l.Browser = h.Users.Marked(r)
 		if err := h.Store.AddLogin(r.Context(), site.Org, l); err != nil {
 			h.toClient(w, r, site, c, l, err)
 			return

@@ -247,6 +247,7 @@ func TestLoginBelongsToOneBrowser(t *testing.T) {
 		h.client("rp", nil)
 		one, two := h.browser(""), h.browser("ben")
 		_, to := h.asked(one.ask("rp"))
+		h.asked(one.get(to))
 		if a := two.get(to); !strings.Contains(a.Text, "another browser") {
 			t.Errorf("%d %s", a.Status, a.Text)
 		}
@@ -261,6 +262,10 @@ func TestLoginBelongsToOneBrowser(t *testing.T) {
 		posted := h.send(one.Client, h.request("POST", "/oauth2/authorize", "", asking("rp"))).Header.Get("Location")
 		h.back(two.get(posted))
 		h.local(one.get(posted))
+		// A browser that is marked already has it as its own at once.
+		_, to = h.asked(one.ask("rp", "prompt", "login"))
+		h.local(two.get(to))
+		h.asked(one.get(to))
 		// Unknown, malformed and old ones.
 		for _, to := range []string{"/oauth2/continue", "/oauth2/continue?login=", "/oauth2/continue?login=01jd0000000000000000000000", "/oauth2/continue?login=%00",
 			"/oauth2/continue?login=a&login=b", "/oauth2/continue?login=" + strings.Repeat("a", 1000)} {
@@ -270,6 +275,29 @@ func TestLoginBelongsToOneBrowser(t *testing.T) {
 		_, old := h.asked(nobody.ask("rp"))
 		h.clock.forward(61 * time.Minute)
 		h.local(nobody.get(old))
+	})
+}
+
+// Tabs that a browser opens at once before it has any cookie of ours: it keeps the last that it was given, and every tab
+// is answered.
+func TestTabsAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.client("rp", nil)
+		b := h.browser("")
+		at, err := url.Parse(h.url)
+		h.must(err)
+		var tabs []string
+		for range 3 {
+			r := h.request("GET", "/oauth2/authorize?"+asking("rp").Encode(), "", nil)
+			a := h.send(h.http, r)
+			b.Jar.SetCookies(at, (&http.Response{Header: a.Header}).Cookies())
+			_, to := h.asked(a)
+			tabs = append(tabs, to)
+		}
+		b.signIn("ana")
+		for _, to := range tabs {
+			h.ok(h.redeem("rp", h.back(b.get(to)).Get("code")))
+		}
 	})
 }
 

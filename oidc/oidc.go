@@ -207,6 +207,8 @@ const (
 type Users interface {
 	// Browser returns a hash of the secret that marks the browser which sent r, giving it one if it has none.
 	Browser(w http.ResponseWriter, r *http.Request) []byte
+	// Marked is Browser for one that has its mark already; nil: it has none, and is given none.
+	Marked(r *http.Request) []byte
 	// Current answers for the person at the browser that sent r. What need asks for and is not there: s is nil and
 	// missing names the first thing. A person who may not use c is a *Denied: final.
 	Current(r *http.Request, c *Client, need Need) (s *Subject, missing Missing, err error)

@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"bytes"
 	"errors"
 	"net/http/httptest"
 	"regexp"
@@ -287,6 +288,22 @@ func TestAsk(t *testing.T) {
 		}), nil)
 		if strings.Contains(w.Body.String(), "You will go on to") {
 			t.Error("the page names one of several hosts")
+		}
+	})
+}
+
+// A browser has a mark once it was given one, and is given none by being asked.
+func TestMarked(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		b := h.browser()
+		r := b.here()
+		if got := h.oidc.Marked(r); got != nil || len(r.Cookies()) > 0 {
+			t.Errorf("nobody marked it: %x, %v", got, r.Cookies())
+		}
+		b.do("GET", "/signin", nil)
+		r = b.here()
+		if got := h.oidc.Marked(r); got == nil || !bytes.Equal(got, h.oidc.Browser(httptest.NewRecorder(), r)) {
+			t.Errorf("it is marked: %x", got)
 		}
 	})
 }

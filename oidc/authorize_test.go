@@ -301,6 +301,34 @@ func TestTabsAtOnce(t *testing.T) {
 	})
 }
 
+// Nobody needs to be known to have a request remembered: it costs no more room than it has bytes, and at most 16 kB.
+func TestRememberedIsSmall(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.client("rp", nil)
+		b := h.browser("")
+		kept := func(to string) (doc string) {
+			_, id, _ := strings.Cut(to, "login=")
+			h.must(h.st.Read(t.Context()).QueryRow(`SELECT doc FROM login WHERE org = $1 AND id = $2`, h.org.ID, id).Scan(&doc))
+			return doc
+		}
+		long := strings.Repeat("<", 8<<10)
+		_, to := h.asked(b.ask("rp", "state", long, "acr_values", long[:7<<10]+" "+idp.ACRPassword))
+		if doc := kept(to); len(doc) > 10<<10 || !strings.Contains(doc, idp.ACRPassword) || strings.Contains(doc, `\u003c`) {
+			t.Errorf("%d bytes are kept: %.300s", len(doc), doc)
+		}
+		b.signIn("ana")
+		if got := h.back(b.get(to)).Get("state"); got != long {
+			t.Errorf("the state is another: %.100s", got)
+		}
+		large := []string{"state", strings.Repeat("\x01", 8<<10)} // which JSON can not write shorter than \u0001
+		refusedWith(t, h.back(h.browser("").ask("rp", large...)), "invalid_request")
+		refusedWith(t, h.back(h.send(h.http, h.request("POST", "/oauth2/authorize", "", asking("rp", large...)))), "invalid_request")
+		if v := h.back(b.ask("rp", large...)); v.Get("code") == "" {
+			t.Errorf("nothing had to be remembered: %v", v)
+		}
+	})
+}
+
 // A remembered request is answered once, however many tabs come back with it at the same moment.
 func TestContinueTakers(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {

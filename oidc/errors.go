@@ -93,6 +93,9 @@ func judged(err error) *Error {
 	if errors.As(err, &d) {
 		return &Error{Code: d.Code, Description: d.Description, Event: d.Event, Reason: d.Reason, User: d.User}
 	}
+	if errors.Is(err, ErrLarge) {
+		return invalidRequest("The request is too large to be remembered until its person has signed in.")
+	}
 	if errors.Is(err, ErrBusy) {
 		return &Error{Code: TemporarilyUnavailable, Description: "The server is busy. Try again in a moment.",
 			Status: http.StatusServiceUnavailable, Event: "InternalError", Reason: err.Error()}

@@ -322,11 +322,13 @@ func (q *request) askMaxAge() error {
 	return nil
 }
 
+// askACR keeps of the voluntary acr_values (Core §3.1.2.1) those that a sign-in here can reach.
 func (q *request) askACR() error {
-	q.login.ACR = strings.Fields(q.params["acr_values"])
-	if len(q.login.ACR) > maxACR {
+	wanted := strings.Fields(q.params["acr_values"])
+	if len(wanted) > maxACR {
 		return invalidRequest("There are too many acr_values.")
 	}
+	q.login.ACR = slices.DeleteFunc(wanted, func(s string) bool { return !slices.Contains(q.site.ACR, s) })
 	return nil
 }
 

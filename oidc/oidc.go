@@ -331,6 +331,7 @@ var (
 	ErrSpent    = errors.New("oidc: spent before") // somebody else was first
 	ErrBrowser  = errors.New("oidc: the login belongs to another browser")
 	ErrLimit    = errors.New("oidc: the limit of registered clients is reached")
+	ErrLarge    = errors.New("oidc: the request is too large to be remembered")
 	ErrBusy     = errors.New("oidc: busy, try again") // of Users too
 	ErrFlood    = errors.New("oidc: too many requests are unanswered")
 )
@@ -345,8 +346,8 @@ type Store interface {
 	// ClientOfApp is Client by the house's id of its app.
 	ClientOfApp(ctx context.Context, org, app string) (*Client, error)
 
-	// AddLogin stores l, bound to l.Browser if that is known, and sets l.ID. ErrFlood: from where the caller is too many
-	// have come that nobody has answered.
+	// AddLogin stores l, bound to l.Browser if that is known, and sets l.ID. ErrLarge: it needs more than 16 kB.
+	// ErrFlood: from where the caller is too many have come that nobody has answered.
 	AddLogin(ctx context.Context, org string, l *Login) error
 	// BindLogin returns the login, bound to the browser from its first call on. ErrBrowser: bound to another.
 	// ErrSpent: answered already; the login is returned too, to say where one may begin again. ErrNotFound: unknown or
@@ -355,7 +356,7 @@ type Store interface {
 	// DropLogin spends the login without an answer (the person refused). ErrSpent: somebody else was first.
 	DropLogin(ctx context.Context, org, id string) error
 
-	// AddLogout stores l and sets l.ID, or is ErrFlood as AddLogin is.
+	// AddLogout stores l and sets l.ID, or is ErrLarge or ErrFlood as AddLogin is.
 	AddLogout(ctx context.Context, org string, l *Logout) error
 	// BindLogout returns the request for sign-out, bound to the browser from its first call on. ErrBrowser: bound to
 	// another. ErrNotFound: unknown or expired.

@@ -96,19 +96,27 @@ func (v OIDC) AddLogin(ctx context.Context, org string, l *oidc.Login) (err erro
 	return err
 }
 
+// maxRemembered is how much of one request is kept. Nobody needs to be known to have it kept.
+const maxRemembered = 16 << 10
+
 // remember stores a request of a kind and returns its id; "" if it could not.
 func (v OIDC) remember(ctx context.Context, org, kind, app string, browser []byte, created, expires time.Time, l any) (string, error) {
-	doc, err := json.Marshal(l)
-	if err != nil {
+	var doc strings.Builder
+	write := json.NewEncoder(&doc)
+	write.SetEscapeHTML(false) // what is never part of a page need not be six times as long
+	if err := write.Encode(l); err != nil {
 		return "", err
 	}
-	if err := v.s.remembers(ctx, len(doc)); err != nil {
+	if doc.Len() > maxRemembered {
+		return "", oidc.ErrLarge
+	}
+	if err := v.s.remembers(ctx, doc.Len()); err != nil {
 		return "", protocol(err)
 	}
 	id := v.s.NewID()
-	err = v.s.Write(ctx, func(tx *Tx) error {
+	err := v.s.Write(ctx, func(tx *Tx) error {
 		return tx.Do(`INSERT INTO login (org, id, kind, app, browser, answered, created, expires, doc)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, org, id, kind, app, null(browser), false, created, expires, string(doc))
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, org, id, kind, app, null(browser), false, created, expires, doc.String())
 	})
 	if err != nil {
 		return "", protocol(err)

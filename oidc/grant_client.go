@@ -14,7 +14,8 @@ func (h *Handler) grantClient(r *http.Request, site *Site, c *Client, p params) 
 	if err != nil {
 		return nil, err
 	}
-	asked = slices.DeleteFunc(asked, func(s string) bool { return s == "openid" || offline(s) })
+	// full and web are all that a person can do here, which is no program's own.
+	asked = slices.DeleteFunc(asked, func(s string) bool { return s == "openid" || s == "full" || s == "web" || offline(s) })
 	if len(asked) == 0 {
 		return nil, &Error{Code: InvalidScope, Description: "Nothing was asked for that a client can have by itself.", Event: "InvalidScope"}
 	}

@@ -346,6 +346,9 @@ func TestClientCredentials(t *testing.T) {
 		h.client("batch", func(c *oidc.Client, _ *idp.Installation) {
 			c.DefaultScopes = []string{"orders", "refresh_token", "openid"}
 		})
+		h.client("whole", func(c *oidc.Client, _ *idp.Installation) {
+			c.Scopes, c.DefaultScopes = []string{"full", "web", "orders", "refresh_token"}, []string{"full", "web", "orders"}
+		})
 		h.client("off", func(c *oidc.Client, _ *idp.Installation) { c.ClientCredentials = false })
 		h.client("nobody", func(_ *oidc.Client, i *idp.Installation) { i.RunAs = "" })
 		h.client("denied", func(_ *oidc.Client, i *idp.Installation) { i.PermittedUsers = idp.AdminApproved })
@@ -360,6 +363,13 @@ func TestClientCredentials(t *testing.T) {
 		if a := h.ok(ask("batch", "scope", "api openid offline_access")); a.text("scope") != "api" || a.JSON["refresh_token"] != nil {
 			t.Errorf("%s", a.Text)
 		}
+		// CONNECTED-APPS.md 1G: full and web are a person's.
+		for _, asked := range [][]string{nil, {"scope", "full orders web offline_access"}} {
+			if a := h.ok(ask("whole", asked...)); a.text("scope") != "orders" {
+				t.Errorf("%v: %s", asked, a.Text)
+			}
+		}
+		h.fails(ask("whole", "scope", "full web"), 400, "invalid_scope")
 		h.fails(ask("batch", "scope", "openid"), 400, "invalid_scope")
 		h.fails(ask("batch", "scope", "orders admin"), 400, "invalid_scope")
 		h.fails(ask("short"), 400, "invalid_scope")

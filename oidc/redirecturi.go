@@ -20,7 +20,8 @@ func (c *Client) redirectsTo(uri string) bool {
 }
 
 // sameLoopback tells if two loopback addresses differ in nothing but their port. RFC 8252 §7.3: "The authorization
-// server MUST allow any port to be specified at the time of the request for loopback IP redirect URIs".
+// server MUST allow any port to be specified at the time of the request for loopback IP redirect URIs"; RFC 9700 §2.1 counts
+// localhost among them.
 func sameLoopback(a, b string) bool {
 	hostA, restA, okA := cutPort(a)
 	hostB, restB, okB := cutPort(b)
@@ -29,7 +30,7 @@ func sameLoopback(a, b string) bool {
 
 // cutPort takes the port out of a loopback address.
 func cutPort(uri string) (host, rest string, ok bool) {
-	for _, h := range []string{"http://127.0.0.1", "http://[::1]"} {
+	for _, h := range []string{"http://127.0.0.1", "http://[::1]", "http://localhost"} {
 		if after, found := strings.CutPrefix(uri, h); found {
 			host, rest = h, after
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 // mayRedirect is the rule in its fewest words, byte by byte and without the product's code: the same bytes, or, for a native
-// app, two addresses on 127.0.0.1 or [::1] over http that are the same once a port from 1 to 65535 is taken out of each.
+// app, two addresses on 127.0.0.1, [::1] or localhost over http that are the same once a port from 1 to 65535 is taken out of each.
 func mayRedirect(native bool, registered, sent string) bool {
 	a, okA := withoutPort([]byte(registered))
 	b, okB := withoutPort([]byte(sent))
@@ -17,7 +17,7 @@ func mayRedirect(native bool, registered, sent string) bool {
 }
 
 func withoutPort(uri []byte) ([]byte, bool) {
-	for _, host := range []string{"http://127.0.0.1", "http://[::1]"} {
+	for _, host := range []string{"http://127.0.0.1", "http://[::1]", "http://localhost"} {
 		if len(uri) < len(host) || string(uri[:len(host)]) != host {
 			continue
 		}

@@ -41,22 +41,26 @@ func wrongRedirects() map[string][]string {
 	}
 }
 
-// RFC 8252 §7.3, and nothing beyond it.
+// RFC 8252 §7.3 and RFC 9700 §2.1, and nothing beyond them.
 func TestLoopbackPort(t *testing.T) {
 	native := &oidc.Client{Type: "native", RedirectURIs: []string{"http://127.0.0.1/cb", "http://[::1]:80/cb?a=b", "com.example.app:/cb", "http://localhost/cb"}}
 	for _, uri := range []string{"http://127.0.0.1/cb", "http://127.0.0.1:51004/cb", "http://127.0.0.1:1/cb", "http://[::1]:65535/cb?a=b", "http://[::1]/cb?a=b",
-		"com.example.app:/cb", "http://localhost/cb"} {
+		"com.example.app:/cb", "http://localhost/cb", "http://localhost:80/cb", "http://localhost:51004/cb"} {
 		if !oidc.RedirectsTo(native, uri) {
 			t.Errorf("%q is refused", uri)
 		}
 	}
 	for _, uri := range []string{"http://127.0.0.1:0/cb", "http://127.0.0.1:65536/cb", "http://127.0.0.1:080/cb", "http://127.0.0.1:/cb", "http://127.0.0.1:x/cb",
 		"http://127.0.0.1:80@evil.example/cb", "http://127.0.0.1:80evil/cb", "http://127.0.0.1.evil.example/cb", "http://127.0.0.1:80/cb/", "http://127.0.0.1:80/CB",
-		"http://127.0.0.1:80/cb#", "https://127.0.0.1:80/cb", "http://127.0.0.2:80/cb", "http://localhost:80/cb", "http://[::1]:80/cb", "http://127.0.0.1@evil.example/cb",
+		"http://127.0.0.1:80/cb#", "https://127.0.0.1:80/cb", "http://127.0.0.2:80/cb", "http://localhost:0/cb", "https://localhost:80/cb", "http://LOCALHOST:80/cb", "http://localhost.:80/cb",
+		"http://localhost.evil.example:80/cb", "http://app.localhost:80/cb", "http://localhost:80@evil.example/cb", "http://[::1]:80/cb", "http://127.0.0.1@evil.example/cb",
 		"http://127.0.0.1\\@evil.example/cb", "http://127.0.0.1:99999999999999999999/cb", "http://127.0.0.1:+80/cb"} {
 		if oidc.RedirectsTo(native, uri) {
 			t.Errorf("%q is taken", uri)
 		}
+	}
+	if named := (&oidc.Client{Type: "native", RedirectURIs: []string{"http://localhost/cb"}}); oidc.RedirectsTo(named, "http://127.0.0.1:51004/cb") {
+		t.Error("localhost is another host than the address")
 	}
 	web := &oidc.Client{Type: "web", RedirectURIs: native.RedirectURIs}
 	if oidc.RedirectsTo(web, "http://127.0.0.1:51004/cb") {

@@ -47,17 +47,7 @@ func badClient(reason string) *Error {
 
 // client finds out which client sent the request and makes sure of it. needSecret says if c must bring its secret here, or
 // a client assertion in its place; one that is brought is verified in any case. The client is known in the error too, for the event, once it is found.
-func (h *Handler) client(w http.ResponseWriter, r *http.Request, site *Site, p params, needSecret func(c *Client) bool) (*Client, error) {
-	c, err := h.authenticate(r, site, p, needSecret)
-	var e *Error
-	if errors.As(err, &e) && e.Status == http.StatusUnauthorized {
-		// RFC 9110 §15.5.2: "The server generating a 401 response MUST send a WWW-Authenticate header field".
-		w.Header().Set("WWW-Authenticate", `Basic realm="`+site.Issuer+`", charset="UTF-8"`)
-	}
-	return c, err
-}
-
-func (h *Handler) authenticate(r *http.Request, site *Site, p params, needSecret func(c *Client) bool) (*Client, error) {
+func (h *Handler) client(r *http.Request, site *Site, p params, needSecret func(c *Client) bool) (*Client, error) {
 	got, err := readCredentials(r, p)
 	if err != nil {
 		return nil, err

@@ -285,6 +285,9 @@ func (h *house) fails(a *answer, status int, code string) {
 	if a.Status != status || a.text("error") != code {
 		h.t.Errorf("got %d %s, want %d %s", a.Status, a.Text, status, code)
 	}
+	if status == http.StatusUnauthorized && a.Header.Get("WWW-Authenticate") == "" { // RFC 9110 §15.5.2
+		h.t.Errorf("401 without WWW-Authenticate: %s", a.Text)
+	}
 	if a.Header.Get("Cache-Control") != "no-store" {
 		h.t.Errorf("Cache-Control: %q", a.Header.Get("Cache-Control"))
 	}

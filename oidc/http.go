@@ -180,12 +180,16 @@ func writeError(w http.ResponseWriter, e *Error, description string) {
 	}{e.Code, plain(description)})
 }
 
-// refuse records err as an event and answers with it.
+// refuse records err as an event and answers a client with it; challenge does so where a bearer token is what was asked for.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, site *Site, c *Client, err error) {
 	e := judged(err)
 	reference := h.Store.Refuse(r.Context(), site.Org, e.refusal(c))
 	h.log(r, e, reference)
 	writeError(w, e, e.sentence(reference))
+	if e.Status == http.StatusUnauthorized {
+		// RFC 9110 §15.5.2: "The server generating a 401 response MUST send a WWW-Authenticate header field".
+		w.Header().Set("WWW-Authenticate", `Basic realm="`+site.Issuer+`", charset="UTF-8"`)
+	}
 }
 
 // log writes down what is our fault; everything else is in the events only.

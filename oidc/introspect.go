@@ -33,10 +33,11 @@ func (h *Handler) introspect(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, site, nil, err)
 		return
 	}
-	caller, err := h.client(w, r, site, p, always)
+	caller, err := h.client(r, site, p, always)
 	switch {
 	case err == nil && caller.Blocked:
-		err = badClient("the app is blocked")
+		// It has authenticated itself, so it may know.
+		err = &Error{Code: InvalidClient, Description: "The app is blocked.", Status: http.StatusUnauthorized, Event: "AppBlocked"}
 	case err == nil && p["token"] == "":
 		err = invalidRequest("The request brings no token.")
 	}

@@ -147,6 +147,11 @@ func TestIntrospectionOfOthers(t *testing.T) {
 		if h.active("all", tokens["child"]) || h.active("parent", tokens["child"]) {
 			t.Error("MUL-6: a blocked app's token is active")
 		}
+		a := h.post("/oauth2/introspect", "child", "token", tokens["child"])
+		h.fails(a, 401, "invalid_client")
+		if a.text("error_description") != "The app is blocked." || !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Basic ") || h.event(a).Code != "AppBlocked" {
+			t.Errorf("a blocked caller: %v %s", a.Header, a.Text)
+		}
 		h.clock.forward(61 * time.Minute)
 		if h.active("own", tokens["own"]) {
 			t.Error("MUL-6: an expired token is active")

@@ -19,7 +19,7 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, site, nil, err)
 		return
 	}
-	c, err := h.client(w, r, site, p, (*Client).keepsSecret)
+	c, err := h.client(r, site, p, (*Client).keepsSecret)
 	if err == nil && p["token"] == "" {
 		err = invalidRequest("The request brings no token.")
 	}

@@ -79,7 +79,7 @@ func (h *Handler) issue(w http.ResponseWriter, r *http.Request, site *Site) (*to
 	case !ok:
 		return nil, nil, &Error{Code: UnsupportedGrantType, Description: "The grant_type is not supported.", Reason: "grant_type " + clip(p["grant_type"])}
 	}
-	c, err := h.client(w, r, site, p, grant.needSecret)
+	c, err := h.client(r, site, p, grant.needSecret)
 	switch {
 	case err != nil:
 		return nil, c, err

@@ -154,7 +154,7 @@ func readCredentials(r *http.Request, p params) (credentials, error) {
 	if !ok {
 		return credentials{}, badClient("malformed Authorization header")
 	}
-	if p.has("client_id") && p["client_id"] != id {
+	if p["client_id"] != "" && p["client_id"] != id {
 		return credentials{}, invalidRequest("The client_id in the body is another than that in the header.")
 	}
 	if secret == "" {

@@ -88,7 +88,8 @@ func (h *Handler) reused(r *http.Request, site *Site, c *Client, code *Code) err
 // askURI holds the client to the address it asked with. RFC 6749 §4.1.3: redirect_uri is "REQUIRED, if the "redirect_uri"
 // parameter was included in the authorization request […], and their values MUST be identical."
 func (c *Code) askURI(p params) error {
-	sent, given := p["redirect_uri"]
+	sent := p["redirect_uri"]
+	given := sent != ""
 	if given && sent != c.RedirectURI || !given && c.GivenURI {
 		return badCode("InvalidCode", "redirect_uri differs from that of the authorization request")
 	}
@@ -97,9 +98,9 @@ func (c *Code) askURI(p params) error {
 
 // askVerifier lets whoever began the flow finish it, and nobody else.
 func (c *Code) askVerifier(p params) error {
-	verifier, sent := p["code_verifier"]
+	verifier := p["code_verifier"]
 	if c.CodeChallenge == "" {
-		if sent {
+		if verifier != "" {
 			// RFC 9700 §4.8.2: "a token request containing a code_verifier parameter is only accepted if a code_challenge
 			// parameter was present in the authorization request".
 			return badCode("InvalidCode", "a code_verifier came for a code without a code_challenge")

@@ -71,7 +71,8 @@ func (p pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	templates.Write(w, r, http.StatusMethodNotAllowed, templates.Problem{Sentence: "problem.method"})
 }
 
-// params is the parameters of a request, each at most once.
+// params is the parameters of a request, each at most once. RFC 6749 §3.1: "Parameters sent without a value MUST be treated
+// as if they were omitted from the request"; only redirect_uri and code_challenge are refused when they are sent empty.
 type params map[string]string
 
 // has tells if the parameter was sent, even empty.

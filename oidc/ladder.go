@@ -122,7 +122,7 @@ func (q *request) findClient() (err error) {
 	if len(q.login.Hint) > maxLogin {
 		q.login.Hint = ""
 	}
-	q.login.State, q.login.HasState = q.params["state"], q.params.has("state")
+	q.login.State, q.login.HasState = q.params["state"], q.params["state"] != ""
 	return nil
 }
 
@@ -256,12 +256,15 @@ func (q *request) askChallenge() error {
 	method := q.params["code_challenge_method"]
 	missing := func(what string) error { return invalidRequest("PKCE: " + what) }
 	switch {
-	case !sent && q.params.has("code_challenge_method"):
+	case !sent && method != "":
 		return missing("a code_challenge_method came without a code_challenge.")
 	case !sent && q.client.mustProve():
 		return missing("this client must send a code_challenge.")
 	case !sent:
 		return nil
+	case challenge == "":
+		// Not as if it were omitted: whoever sends one means to be held to it.
+		return missing("the code_challenge is empty.")
 	case method != "S256":
 		// RFC 7636 §4.3: a challenge without a method is plain, and plain shows the verifier to whoever sees the request.
 		return missing("the code_challenge_method must be S256.")

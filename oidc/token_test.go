@@ -392,3 +392,33 @@ func TestClientCredentials(t *testing.T) {
 		}
 	})
 }
+
+// RFC 6749 §3.1: "Parameters sent without a value MUST be treated as if they were omitted from the request."
+func TestEmptyParameters(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.client("rp", nil)
+		b := h.browser("ana")
+		h.ok(h.redeem("rp", b.code("rp"), "client_id", "", "client_secret", "", "client_assertion", "", "code_verifier", "", "scope", ""))
+		h.ok(h.post("/oauth2/token", "rp", "grant_type", "client_credentials", "scope", "orders", "client_id", ""))
+		h.fails(h.post("/oauth2/token", "rp", "grant_type", "client_credentials", "scope", "orders", "client_id", "another"), 400, "invalid_request")
+
+		// A redirect_uri of the authorization request must be repeated; where there was none an empty one is none.
+		h.fails(h.post("/oauth2/token", "rp", "grant_type", "authorization_code", "code", b.code("rp"), "redirect_uri", ""), 400, "invalid_grant")
+		code := b.code("rp", "redirect_uri", "-", "scope", "orders")
+		token := h.ok(h.post("/oauth2/token", "rp", "grant_type", "authorization_code", "code", code, "redirect_uri", "")).text("access_token")
+		code = b.code("rp", "code_challenge", challenge(verifier), "code_challenge_method", "S256")
+		h.fails(h.redeem("rp", code, "code_verifier", ""), 400, "invalid_grant")
+
+		if v := h.back(b.ask("rp", "code_challenge_method", "", "prompt", "", "max_age", "", "nonce", "", "acr_values", "", "claims", "")); v.Get("code") == "" {
+			t.Errorf("%v", v)
+		}
+		// These two are refused, in words that fit.
+		h.local(b.ask("rp", "redirect_uri", "", "scope", "orders"))
+		v := h.back(b.ask("rp", "code_challenge", ""))
+		if refusedWith(t, v, "invalid_request"); !strings.Contains(v.Get("error_description"), "code_challenge is empty") {
+			t.Errorf("%v", v)
+		}
+		h.fails(h.do("POST", "/oauth2/userinfo", "Bearer "+token, values("access_token", "")), 403, "insufficient_scope")
+		h.fails(h.do("POST", "/oauth2/userinfo", "", values("access_token", "")), 401, "invalid_token")
+	})
+}

@@ -107,7 +107,7 @@ func bearerToken(w http.ResponseWriter, r *http.Request) (string, error) {
 		if err := p.add(string(raw)); err != nil {
 			return "", err
 		}
-		if p.has("access_token") {
+		if p["access_token"] != "" {
 			if inHeader {
 				// RFC 6750 §2: "Clients MUST NOT use more than one method to transmit the token in each request."
 				return "", invalidRequest("The access token was sent in two ways at once.")

@@ -50,7 +50,9 @@ func (h *Handler) grantCode(r *http.Request, site *Site, c *Client, p params) (*
 		return nil, err
 	}
 	g.Created, g.LastUsed = now, now
-	g.Scopes = c.allowed(g.Scopes, s)
+	if g.Scopes = c.allowed(g.Scopes, s); len(g.Scopes) == 0 {
+		return nil, badCode("InvalidCode", "every scope of it was taken from the app since")
+	}
 	var refresh refreshToken
 	if c.Refresh && slices.ContainsFunc(g.Scopes, offline) {
 		refresh = newRefreshToken(g.ID, h.NewID(), h.NewID())

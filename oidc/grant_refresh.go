@@ -3,6 +3,7 @@ package oidc
 import (
 	"errors"
 	"net/http"
+	"slices"
 )
 
 // badRefresh is the one answer to everything that is wrong with a refresh token.
@@ -73,6 +74,9 @@ func (h *Handler) turn(r *http.Request, site *Site, c *Client, g *Grant, shown r
 		return nil, err
 	}
 	scopes := c.allowed(narrow.Scopes, s)
+	if len(scopes) == 0 {
+		return nil, badRefresh("every scope of it was taken from the app since")
+	}
 	from := g.Generation
 	g.LastUsed, g.Unused = now, now.Add(refreshUnused)
 	token, t := h.newToken(site, c, g, scopes)
@@ -101,6 +105,9 @@ func (h *Handler) turn(r *http.Request, site *Site, c *Client, g *Grant, shown r
 	// Core §12.2: "it SHOULD NOT have a nonce Claim".
 	return t, h.identify(site, c, g, s, "", t)
 }
+
+// refreshes tells if c may use refresh tokens: the flow and the scope are both asked for, so that either ends them.
+func (c *Client) refreshes() bool { return c.Refresh && slices.ContainsFunc(c.Scopes, offline) }
 
 // rotates tells if each refresh gives a new refresh token. RFC 9700 §2.2.2: "Refresh tokens for public clients MUST be
 // sender-constrained or use refresh token rotation".

@@ -101,7 +101,7 @@ func (h *Handler) refreshable(ctx context.Context, site *Site, value string) (*T
 		return nil, nil, nil, err
 	}
 	c, err := h.lookup(ctx, site, g.Client)
-	if errors.Is(err, ErrNotFound) || err == nil && !c.Refresh {
+	if errors.Is(err, ErrNotFound) || err == nil && !c.refreshes() {
 		return nil, nil, nil, badRefresh("its client is gone or may not refresh")
 	}
 	ends, created := g.Unused, g.Created

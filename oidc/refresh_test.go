@@ -374,3 +374,37 @@ func TestNothingSecretIsStored(t *testing.T) {
 		}
 	})
 }
+
+// Scopes that are taken from an app: what is left is given, and where nothing is, nothing. Without the scope of refresh
+// tokens there are none, as without the flow.
+func TestScopesTaken(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		c := h.client("rp", nil)
+		h.client("api", func(c *oidc.Client, _ *idp.Installation) { c.Introspect = "all" })
+		b := h.browser("ana")
+		was := c.Scopes
+		have := func(scopes ...string) { t.Helper(); h.change(c.App, func(c *oidc.Client) { c.Scopes = scopes }) }
+
+		code := b.code("rp", "scope", "openid orders")
+		have("profile")
+		h.fails(h.redeem("rp", code), 400, "invalid_grant")
+		have(was...)
+		h.ok(h.redeem("rp", code)) // nothing was spent
+
+		refresh := h.grant("rp", "ana", "openid orders refresh_token").text("refresh_token")
+		have("orders", "offline_access")
+		if a := h.ok(h.refresh("rp", refresh)); a.text("scope") != "orders refresh_token" || a.JSON["id_token"] != nil {
+			t.Errorf("%s", a.Text)
+		}
+		h.fails(h.refresh("rp", refresh, "scope", "openid"), 400, "invalid_grant")
+		have("openid", "orders")
+		h.fails(h.refresh("rp", refresh), 400, "unauthorized_client")
+		if h.active("api", refresh) {
+			t.Error("a refresh token without its scope is active")
+		}
+		have(was...)
+		if h.ok(h.refresh("rp", refresh)); !h.active("api", refresh) {
+			t.Error("it is not active")
+		}
+	})
+}

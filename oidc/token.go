@@ -63,7 +63,7 @@ func (h *Handler) issue(w http.ResponseWriter, r *http.Request, site *Site) (*to
 		},
 		GrantRefresh: {
 			func(c *Client) bool { return c.keepsSecret() && c.SecretForRefresh },
-			func(c *Client) bool { return c.Refresh },
+			(*Client).refreshes,
 			(*Handler).grantRefresh,
 		},
 		GrantClientCredentials: {

@@ -147,10 +147,13 @@ func (h *Handler) registered(w http.ResponseWriter, r *http.Request) {
 		h.challenge(w, r, site, nil, err)
 		return
 	}
-	switch r.Method {
-	case http.MethodPut:
+	switch {
+	case r.Method == http.MethodGet:
+	case c.Blocked:
+		err = shut()
+	case r.Method == http.MethodPut:
 		c, err = h.update(w, r, site, c)
-	case http.MethodDelete:
+	default:
 		err = h.Store.DropChild(r.Context(), site.Org, c)
 	}
 	if errors.Is(err, ErrNotFound) {
@@ -205,16 +208,20 @@ func kept(method string) string {
 	return "secret"
 }
 
-// update replaces what c may change about itself (RFC 7592 §2.2), judged and cut like the first time. Whether it is
-// blocked is not its to say, and while it is, nothing about it changes.
+// shut is the answer to a client that is blocked, by itself or with its parent: that is not its to say, and while it is,
+// nothing about it changes, nor does it go.
+func shut() *Error {
+	return &Error{Code: AccessDenied, Description: "The app, or the one that it was registered by, is blocked or registers none any more.",
+		Status: http.StatusForbidden, Event: "AppBlocked"}
+}
+
+// update replaces what c may change about itself (RFC 7592 §2.2), judged and cut like the first time.
 func (h *Handler) update(w http.ResponseWriter, r *http.Request, site *Site, c *Client) (*Client, error) {
 	asked, err := readMetadata(w, r)
 	if err != nil {
 		return c, err
 	}
 	switch {
-	case c.Blocked:
-		return c, &Error{Code: AccessDenied, Description: "The app is blocked.", Status: http.StatusForbidden, Event: "AppBlocked"}
 	case asked.forbidden != "":
 		// "The client MUST NOT include the "registration_access_token", "registration_client_uri",
 		// "client_secret_expires_at", or "client_id_issued_at" fields".
@@ -230,14 +237,11 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, site *Site, c *
 		return c, badMetadata("What a client proves itself with can not change from a secret to a key or to nothing, nor back. Register it anew.")
 	}
 	parent, err := h.Store.ClientOfApp(r.Context(), site.Org, c.Parent)
-	if errors.Is(err, ErrNotFound) || err == nil && parent.Mould == nil {
-		return c, &Error{Code: AccessDenied, Description: "The app that this client was registered by registers none any more.", Status: http.StatusForbidden}
+	if errors.Is(err, ErrNotFound) || err == nil && (parent.Blocked || parent.Mould == nil) {
+		return c, shut() // since c was found
 	}
 	if err != nil {
 		return c, err
-	}
-	if parent.Blocked {
-		return c, &Error{Code: AccessDenied, Description: "The app that this client was registered by is blocked.", Status: http.StatusForbidden, Event: "AppBlocked"}
 	}
 	next, err := parent.cast(&asked.Metadata)
 	if err != nil {

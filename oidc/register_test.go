@@ -417,6 +417,7 @@ func TestBlockedChildStaysBlocked(t *testing.T) {
 		h.block(c.App.ID, true)
 		for _, opener := range []string{own, bearer} {
 			h.fails(h.do("PUT", at, opener, object{"client_id": a.text("client_id"), "enabled": true, "blocked": false}), 403, "access_denied")
+			h.fails(h.do("DELETE", at, opener, nil), 403, "access_denied")
 			h.fails(h.by(a), 400, "unauthorized_client")
 		}
 		h.ok(h.do("GET", at, own, nil))
@@ -428,6 +429,7 @@ func TestBlockedChildStaysBlocked(t *testing.T) {
 		same["client_id"] = a.text("client_id")
 		h.block(c.App.Parent, true)
 		h.fails(h.do("PUT", at, own, same), 403, "access_denied")
+		h.fails(h.do("DELETE", at, own, nil), 403, "access_denied")
 		h.fails(h.do("PUT", at, bearer, same), 401, "invalid_token")
 		h.block(c.App.Parent, false)
 		h.ok(h.do("PUT", at, own, same))

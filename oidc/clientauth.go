@@ -36,6 +36,7 @@ type credentials struct {
 	method    string
 	id        string
 	secret    string
+	raw       string // the secret as it stood in a Basic header, before it was form-decoded
 	assertion *assertion
 }
 
@@ -69,7 +70,11 @@ func (h *Handler) client(r *http.Request, site *Site, p params, needSecret func(
 	if got.assertion != nil {
 		return c, h.prove(r.Context(), got.assertion, asked{h.Now(), site, site.Base + r.URL.Path, p["client_id"], c})
 	}
-	if !sameSecret(c.Secrets, got.secret) {
+	right, raw := sameSecret(c.Secrets, got.secret), sameSecret(c.Secrets, got.raw)
+	switch {
+	case !right && raw:
+		return c, badClient("the client secret was sent as it is, and must be form-encoded in a Basic header (RFC 6749 §2.3.1)")
+	case !right:
 		return c, badClient("wrong client secret")
 	}
 	// RFC 9700 §2.5, and what every confusion of methods began with: a client that has a method may use no other.
@@ -150,9 +155,9 @@ func readCredentials(r *http.Request, p params) (credentials, error) {
 	if p["client_secret"] != "" {
 		return credentials{}, twice
 	}
-	id, secret, ok := readBasic(headers[0])
+	id, secret, raw, ok := readBasic(headers[0])
 	if !ok {
-		return credentials{}, badClient("malformed Authorization header")
+		return credentials{}, badClient("malformed Authorization header: Basic, with the client_id and the secret form-encoded (RFC 6749 §2.3.1)")
 	}
 	if p["client_id"] != "" && p["client_id"] != id {
 		return credentials{}, invalidRequest("The client_id in the body is another than that in the header.")
@@ -160,37 +165,37 @@ func readCredentials(r *http.Request, p params) (credentials, error) {
 	if secret == "" {
 		return credentials{method: MethodNone, id: id}, nil
 	}
-	return credentials{method: MethodBasic, id: id, secret: secret}, nil
+	return credentials{method: MethodBasic, id: id, secret: secret, raw: raw}, nil
 }
 
 // readBasic reads a Basic Authorization header strictly: one space, canonical base64, and both halves form-encoded.
 // RFC 6749 §2.3.1: "The client identifier is encoded using the "application/x-www-form-urlencoded" encoding algorithm
 // […] and the encoded value is used as the username; the client password is encoded using the same algorithm and used as
 // the password."
-func readBasic(header string) (id, secret string, ok bool) {
+func readBasic(header string) (id, secret, raw string, ok bool) {
 	const scheme = "Basic "
 	if len(header) <= len(scheme) || len(header) > 8<<10 || !strings.EqualFold(header[:len(scheme)], scheme) {
-		return "", "", false
+		return "", "", "", false
 	}
 	text := header[len(scheme):]
 	if strings.ContainsAny(text, "\r\n") { // which the decoder would skip
-		return "", "", false
+		return "", "", "", false
 	}
-	raw, err := base64.StdEncoding.Strict().DecodeString(text)
+	plain, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil {
-		return "", "", false
+		return "", "", "", false
 	}
-	id, secret, ok = strings.Cut(string(raw), ":")
+	id, raw, ok = strings.Cut(string(plain), ":")
 	if !ok {
-		return "", "", false
+		return "", "", "", false
 	}
 	if id, ok = decodeForm(id); !ok || id == "" || len(id) > maxClientID {
-		return "", "", false
+		return "", "", "", false
 	}
-	if secret, ok = decodeForm(secret); !ok || len(secret) > maxSecret {
-		return "", "", false
+	if secret, ok = decodeForm(raw); !ok || len(secret) > maxSecret {
+		return "", "", "", false
 	}
-	return id, secret, true
+	return id, secret, raw, true
 }
 
 // decodeForm undoes the form encoding; control characters can be no part of what it held.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lanyard-sso/lanyard/idp/store"
 	"github.com/lanyard-sso/lanyard/oidc"
 )
 
@@ -59,6 +60,31 @@ func FuzzBasic(f *testing.F) {
 		raw, err := base64.StdEncoding.DecodeString(header[6:])
 		if err != nil || base64.StdEncoding.EncodeToString(raw) != header[6:] {
 			t.Errorf("%q is loose base64", header)
+		}
+	})
+}
+
+// RFC 6749 §2.3.1: a secret that was not form-encoded is not taken, and the event says that this is what was wrong.
+func TestUnencodedSecret(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		app := h.client("rp", nil).App
+		h.must(h.st.Write(t.Context(), func(tx *store.Tx) error {
+			return tx.SetSecret(h.org.ID, app, h.st.Apps().SealSecret(h.org.ID, app, []byte("50+50")))
+		}))
+		ask := func(secret string) *answer {
+			header := "Basic " + base64.StdEncoding.EncodeToString([]byte("rp:"+secret))
+			return h.do("POST", "/oauth2/token", header, values("grant_type", "client_credentials", "scope", "orders"))
+		}
+		h.ok(ask(url.QueryEscape("50+50")))
+		a := ask("50+50")
+		h.fails(a, 401, "invalid_client")
+		if ev := h.event(a); !strings.Contains(ev.Reason, "must be form-encoded") {
+			t.Errorf("event %q", ev.Reason)
+		}
+		a = ask("50%2B51")
+		h.fails(a, 401, "invalid_client")
+		if ev := h.event(a); ev.Reason != "wrong client secret" {
+			t.Errorf("event %q", ev.Reason)
 		}
 	})
 }

@@ -5,12 +5,17 @@ import "context"
 // What the tests beside this package need to see of it.
 
 var (
-	ReadBasic    = readBasic
 	ReadObject   = readObject
 	SameLoopback = sameLoopback
 	With         = with
 	Plain        = plain
 )
+
+// ReadBasic reads a Basic Authorization header.
+func ReadBasic(header string) (id, secret string, ok bool) {
+	id, secret, _, ok = readBasic(header)
+	return id, secret, ok
+}
 
 // Fronts is what stands in front of the kinds of bearer values.
 var Fronts = []string{frontCode, frontRefresh, frontInitial, frontRegistration, "ORG!"}

@@ -53,6 +53,10 @@ func (h *Handler) grantCode(r *http.Request, site *Site, c *Client, p params) (*
 	if g.Scopes = c.allowed(g.Scopes, s); len(g.Scopes) == 0 {
 		return nil, badCode("InvalidCode", "every scope of it was taken from the app since")
 	}
+	signer, err := site.signer(g.Scopes)
+	if err != nil {
+		return nil, err
+	}
 	var refresh refreshToken
 	if c.Refresh && slices.ContainsFunc(g.Scopes, offline) {
 		refresh = newRefreshToken(g.ID, h.NewID(), h.NewID())
@@ -70,7 +74,7 @@ func (h *Handler) grantCode(r *http.Request, site *Site, c *Client, p params) (*
 		return nil, err
 	}
 	t.RefreshToken = refresh.value
-	return t, h.identify(site, c, &g, s, g.Nonce, t)
+	return t, h.identify(site, signer, c, &g, s, g.Nonce, t)
 }
 
 // reused ends what the first use of the code gave. RFC 6749 §4.1.2: "If an authorization code is used more than once, the

@@ -77,6 +77,10 @@ func (h *Handler) turn(r *http.Request, site *Site, c *Client, g *Grant, shown r
 	if len(scopes) == 0 {
 		return nil, badRefresh("every scope of it was taken from the app since")
 	}
+	signer, err := site.signer(scopes)
+	if err != nil {
+		return nil, err
+	}
 	from := g.Generation
 	g.LastUsed, g.Unused = now, now.Add(refreshUnused)
 	token, t := h.newToken(site, c, g, scopes)
@@ -103,7 +107,7 @@ func (h *Handler) turn(r *http.Request, site *Site, c *Client, g *Grant, shown r
 		return nil, err
 	}
 	// Core §12.2: "it SHOULD NOT have a nonce Claim".
-	return t, h.identify(site, c, g, s, "", t)
+	return t, h.identify(site, signer, c, g, s, "", t)
 }
 
 // refreshes tells if c may use refresh tokens: the flow and the scope are both asked for, so that either ends them.

@@ -35,16 +35,17 @@ import (
 // house is a small house around the protocol: a real store, people, apps and a door (see door_test.go) at which anybody
 // can say who they are.
 type house struct {
-	t      testing.TB
-	st     *store.Store
-	org    *idp.Org
-	clock  *clock
-	door   *door
-	scopes []oidc.Scope
-	url    string
-	http   *http.Client
-	people map[string]*idp.User
-	fetch  func(ctx context.Context, url string, most int64) ([]byte, error) // what clients' addresses give; nil: nothing
+	t       testing.TB
+	st      *store.Store
+	org     *idp.Org
+	clock   *clock
+	door    *door
+	scopes  []oidc.Scope
+	url     string
+	http    *http.Client
+	people  map[string]*idp.User
+	keyless atomic.Bool                                                       // the keys are not to hand
+	fetch   func(ctx context.Context, url string, most int64) ([]byte, error) // what clients' addresses give; nil: nothing
 }
 
 // clock is the time, moved by tests.
@@ -137,7 +138,11 @@ func (h *house) serve(st *store.Store) string {
 func (h *house) handler(st *store.Store) *oidc.Handler {
 	return &oidc.Handler{
 		Site: func(context.Context) *oidc.Site {
-			return &oidc.Site{Org: h.org.ID, Base: h.url, Issuer: h.url, Keys: rings()[0], Scopes: h.scopes, ACR: []string{idp.ACRPassword}}
+			site := &oidc.Site{Org: h.org.ID, Base: h.url, Issuer: h.url, Keys: rings()[0], Scopes: h.scopes, ACR: []string{idp.ACRPassword}}
+			if h.keyless.Load() {
+				site.Keys = nil
+			}
+			return site
 		},
 		Store: st.OIDC(), Users: h.door, Now: h.clock.Now, NewID: newID, Log: slog.New(slog.DiscardHandler),
 		Fetch: func(ctx context.Context, url string, most int64) ([]byte, error) { return h.fetch(ctx, url, most) },

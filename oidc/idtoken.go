@@ -8,14 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/cryptosigner"
 )
 
-// idToken says who g is about (Core §2). nonce is empty on a refresh.
-func (h *Handler) idToken(site *Site, c *Client, g *Grant, s *Subject, nonce, access string) (string, error) {
+// idToken says who g is about (Core §2), signed by signer. nonce is empty on a refresh.
+func (h *Handler) idToken(site *Site, signer jose.Signer, c *Client, g *Grant, s *Subject, nonce, access string) (string, error) {
 	now, life := h.Now(), c.IDTokenLifetime
 	if life == 0 {
 		life = time.Hour
@@ -42,7 +43,11 @@ func (h *Handler) idToken(site *Site, c *Client, g *Grant, s *Subject, nonce, ac
 	if err != nil {
 		return "", err
 	}
-	return sign(site, payload)
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		return "", err
+	}
+	return signed.CompactSerialize()
 }
 
 // leftHalf is at_hash. Core §3.1.3.6: "the base64url encoding of the left-most half of the hash of the octets of the
@@ -52,30 +57,27 @@ func leftHalf(token string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
-func sign(site *Site, payload []byte) (string, error) {
+// signer finds what an ID token is signed with where openid is among scopes; nil: none is due. It is asked for before
+// anything is spent.
+func (site *Site) signer(scopes []string) (jose.Signer, error) {
+	if !slices.Contains(scopes, "openid") {
+		return nil, nil
+	}
 	if site.Keys == nil {
-		return "", fmt.Errorf("%w: no keys to sign with", ErrBusy)
+		return nil, fmt.Errorf("%w: no keys to sign with", ErrBusy)
 	}
 	key, err := site.Keys.Active()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	private, err := key.Signer()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	// A new signer costs a thousandth of the signature; what is dear, the parsed key, the ring keeps.
-	signer, err := jose.NewSigner(jose.SigningKey{
+	return jose.NewSigner(jose.SigningKey{
 		Algorithm: jose.RS256, Key: jose.JSONWebKey{Key: cryptosigner.Opaque(private), KeyID: key.ID},
 	}, (&jose.SignerOptions{}).WithType("JWT"))
-	if err != nil {
-		return "", err
-	}
-	signed, err := signer.Sign(payload)
-	if err != nil {
-		return "", err
-	}
-	return signed.CompactSerialize()
 }
 
 // hint is what an id_token_hint says: whom it is about, in which session, and whose token it is.

@@ -2,9 +2,10 @@ package oidc
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // grantTypes is what discovery names; each has its file.
@@ -107,10 +108,11 @@ func (h *Handler) newToken(site *Site, c *Client, g *Grant, scopes []string) (*T
 		&tokens{AccessToken: b.value, TokenType: "Bearer", ExpiresIn: int64(life / time.Second), Scope: strings.Join(scopes, " ")}
 }
 
-// identify adds the ID token where openid is granted. Signing comes after the commit: it takes longer than all the rest.
-func (h *Handler) identify(site *Site, c *Client, g *Grant, s *Subject, nonce string, t *tokens) (err error) {
-	if slices.Contains(strings.Fields(t.Scope), "openid") {
-		t.IDToken, err = h.idToken(site, c, g, s, nonce, t.AccessToken)
+// identify adds the ID token where there is a signer for it. Signing comes after the commit: it takes longer than all the
+// rest.
+func (h *Handler) identify(site *Site, signer jose.Signer, c *Client, g *Grant, s *Subject, nonce string, t *tokens) (err error) {
+	if signer != nil {
+		t.IDToken, err = h.idToken(site, signer, c, g, s, nonce, t.AccessToken)
 	}
 	return err
 }

@@ -422,3 +422,24 @@ func TestEmptyParameters(t *testing.T) {
 		h.fails(h.do("POST", "/oauth2/userinfo", "", values("access_token", "")), 401, "invalid_token")
 	})
 }
+
+// What can not be answered for want of keys is spent by nobody, and can be asked for again.
+func TestWithoutKeys(t *testing.T) {
+	each(t, func(t *testing.T, h *house) {
+		h.client("rp", rotating)
+		b := h.browser("ana")
+		code, plain := b.code("rp", "scope", "openid refresh_token"), b.code("rp", "scope", "orders")
+		h.keyless.Store(true)
+		h.fails(h.redeem("rp", code), 503, "temporarily_unavailable")
+		h.ok(h.redeem("rp", plain)) // which needs none
+		h.keyless.Store(false)
+		refresh := h.ok(h.redeem("rp", code)).text("refresh_token")
+		h.keyless.Store(true)
+		h.fails(h.refresh("rp", refresh), 503, "temporarily_unavailable")
+		h.clock.forward(time.Minute) // past the grace
+		h.keyless.Store(false)
+		if a := h.ok(h.refresh("rp", refresh)); a.text("id_token") == "" {
+			t.Errorf("%s", a.Text)
+		}
+	})
+}

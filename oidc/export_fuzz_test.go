@@ -8,6 +8,7 @@ func ReadParameters(raw string) (map[string]string, error) {
 
 // What the fuzz tests need to see.
 var (
+	Single     = single
 	ReadScope  = readScope
 	ReadCheck  = readCheck
 	HeaderText = headerText

@@ -71,7 +71,7 @@ func (p pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	templates.Write(w, r, http.StatusMethodNotAllowed, templates.Problem{Sentence: "problem.method"})
 }
 
-// params is the parameters of a request, each at most once. RFC 6749 §3.1: "Parameters sent without a value MUST be treated
+// params is the parameters of a request, each once. RFC 6749 §3.1: "Parameters sent without a value MUST be treated
 // as if they were omitted from the request"; only redirect_uri and code_challenge are refused when they are sent empty.
 type params map[string]string
 
@@ -81,7 +81,17 @@ func (p params) has(name string) bool {
 	return ok
 }
 
-// add takes the parameters of raw. RFC 6749 §3.1: "Request and response parameters MUST NOT be included more than once."
+// single is the parameters that mean something here, to any endpoint: each may be there once.
+var single = []string{
+	"access_token", "acr_values", "claims", "claims_locales", "client_assertion", "client_assertion_type", "client_id", "client_secret",
+	"code", "code_challenge", "code_challenge_method", "code_verifier", "display", "grant_type", "id_token_hint", "login", "login_hint",
+	"logout", "logout_hint", "max_age", "nonce", "post_logout_redirect_uri", "prompt", "redirect_uri", "refresh_token", "refused",
+	"registration", "request", "request_uri", "response_mode", "response_type", "scope", "state", "token", "token_type_hint", "ui_locales",
+}
+
+// add takes the parameters of raw. RFC 6749 §3.1: "The authorization server MUST ignore unrecognized request parameters.
+// Request and response parameters MUST NOT be included more than once." So one that is not known, and resource, which may
+// be there several times (RFC 8707 §2) and has no effect, are no fault when they repeat.
 func (p params) add(raw string) error {
 	if strings.Count(raw, "&") >= maxParameters {
 		return invalidRequest("There are too many parameters.")
@@ -91,10 +101,10 @@ func (p params) add(raw string) error {
 		return invalidRequest("The parameters are not encoded as they should be.")
 	}
 	for name, v := range values {
-		if len(v) > 1 || p.has(name) {
+		if (len(v) > 1 || p.has(name)) && slices.Contains(single, name) {
 			return invalidRequest("The parameter " + strconv.Quote(clip(name)) + " was sent twice.")
 		}
-		if !utf8.ValidString(name) || !utf8.ValidString(v[0]) {
+		if !utf8.ValidString(name) || !utf8.ValidString(strings.Join(v, "")) {
 			return invalidRequest("The parameters are not UTF-8.")
 		}
 		p[name] = v[0]
@@ -186,11 +196,11 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, site *Site, c *
 	e := judged(err)
 	reference := h.Store.Refuse(r.Context(), site.Org, e.refusal(c))
 	h.log(r, e, reference)
-	writeError(w, e, e.sentence(reference))
 	if e.Status == http.StatusUnauthorized {
 		// RFC 9110 §15.5.2: "The server generating a 401 response MUST send a WWW-Authenticate header field".
 		w.Header().Set("WWW-Authenticate", `Basic realm="`+site.Issuer+`", charset="UTF-8"`)
 	}
+	writeError(w, e, e.sentence(reference))
 }
 
 // log writes down what is our fault; everything else is in the events only.

@@ -99,8 +99,8 @@ func TestKeysArePublic(t *testing.T) {
 func TestMethodsAndCORS(t *testing.T) {
 	h := on(t)
 	for path, allow := range map[string]string{
-		"/oauth2/authorize": "GET, POST", "/oauth2/continue": "GET", "/oauth2/token": "POST", "/oauth2/introspect": "POST", "/oauth2/revoke": "POST",
-		"/oauth2/userinfo": "GET, POST", "/oauth2/keys": "GET, HEAD", "/oauth2/register": "POST", "/oauth2/register/x": "DELETE, GET, PUT",
+		"/oauth2/authorize": "GET, POST", "/oauth2/continue": "GET", "/oauth2/token": "OPTIONS, POST", "/oauth2/introspect": "POST", "/oauth2/revoke": "OPTIONS, POST",
+		"/oauth2/userinfo": "GET, OPTIONS, POST", "/oauth2/keys": "GET, HEAD", "/oauth2/register": "POST", "/oauth2/register/x": "DELETE, GET, PUT",
 		"/.well-known/openid-configuration": "GET, HEAD",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} {
@@ -118,6 +118,7 @@ func TestMethodsAndCORS(t *testing.T) {
 				t.Errorf("%s %s: headers %v", method, path, a.Header)
 			}
 			open := path == "/oauth2/keys" || strings.HasPrefix(path, "/.well-known/")
+			open = open || named && method == "OPTIONS"
 			if got := a.Header.Get("Access-Control-Allow-Origin"); got != "" && !open {
 				t.Errorf("%s %s: Access-Control-Allow-Origin %q", method, path, got)
 			}

@@ -26,11 +26,11 @@ const (
 // Mount puts the addresses of this room on r.
 func (h *Handler) Mount(r *mux.Router) {
 	for path, m := range map[string]methods{
-		"/oauth2/token":                           {"POST": h.token},
+		"/oauth2/token":                           {"POST": h.token, "OPTIONS": preflight},
 		"/oauth2/introspect":                      {"POST": h.introspect},
-		"/oauth2/userinfo":                        {"GET": h.userinfo, "POST": h.userinfo},
+		"/oauth2/userinfo":                        {"GET": h.userinfo, "POST": h.userinfo, "OPTIONS": preflight},
 		"/oauth2/keys":                            {"GET": h.jwks, "HEAD": h.jwks},
-		"/oauth2/revoke":                          {"POST": h.revoke},
+		"/oauth2/revoke":                          {"POST": h.revoke, "OPTIONS": preflight},
 		"/oauth2/register":                        {"POST": h.register},
 		"/oauth2/register/{client}":               {"GET": h.registered, "PUT": h.registered, "DELETE": h.registered},
 		"/.well-known/openid-configuration":       {"GET": h.discovery, "HEAD": h.discovery},

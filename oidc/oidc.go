@@ -16,7 +16,7 @@
 // The rungs that judge an authorization request stand in ladder.go, those for client metadata in metadata.go
 // (mould.go: what a child may be later), client
 // authentication in clientauth.go (assertion.go, clientkeys.go), redirect URIs in redirecturi.go, bearer values in bearer.go, the ID token in
-// idtoken.go. http.go has the routes and how requests are read and answered.
+// idtoken.go, which sites may read answers in cors.go. http.go has the routes and how requests are read and answered.
 package oidc
 
 import (

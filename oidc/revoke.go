@@ -20,6 +20,7 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c, err := h.client(r, site, p, (*Client).keepsSecret)
+	c.share(w, r)
 	if err == nil && p["token"] == "" {
 		err = invalidRequest("The request brings no token.")
 	}

@@ -40,6 +40,7 @@ type tokens struct {
 func (h *Handler) token(w http.ResponseWriter, r *http.Request) {
 	site := h.Site(r.Context())
 	t, c, err := h.issue(w, r, site)
+	c.share(w, r)
 	if err != nil {
 		h.refuse(w, r, site, c, err)
 		return

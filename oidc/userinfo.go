@@ -20,6 +20,7 @@ func (h *Handler) userinfo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t, g, c, err := h.access(r.Context(), site, value)
+	c.share(w, r)
 	if err != nil {
 		h.challenge(w, r, site, nil, err)
 		return

@@ -85,7 +85,7 @@ func TestMethods(t *testing.T) {
 	for _, c := range []struct{ method, path, allow string }{
 		{"PUT", "/signin", "GET, HEAD, POST"}, {"TRACE", "/signin", "GET, HEAD, POST"}, {"BREW", "/signin", "GET, HEAD, POST"}, {"OPTIONS", "/signin", "GET, HEAD, POST"},
 		{"GET", "/account/sessions", "POST"}, {"HEAD", "/account/grants", "POST"}, {"DELETE", "/apps", "GET, HEAD"},
-		{"DELETE", "/saml/sso", "GET, POST"}, {"GET", "/oauth2/token", "POST"}, {"PATCH", "/oauth2/register/x", "DELETE, GET, PUT"}, {"POST", "/oauth2/keys", "GET, HEAD"},
+		{"DELETE", "/saml/sso", "GET, POST"}, {"GET", "/oauth2/token", "OPTIONS, POST"}, {"PATCH", "/oauth2/register/x", "DELETE, GET, PUT"}, {"POST", "/oauth2/keys", "GET, HEAD"},
 		{"POST", "/healthz", "GET, HEAD"}, {"DELETE", "/readyz", "GET, HEAD"}, {"POST", "/assets/lanyard.css", "GET, HEAD"},
 		{"OPTIONS", "*", "GET, HEAD, POST"}, {"CONNECT", "/signin", "GET, HEAD, POST"}, {"CONNECT", "evil.example:443", "GET, HEAD, POST"},
 	} {

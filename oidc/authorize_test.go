@@ -135,13 +135,13 @@ func TestAuthorizeLadder(t *testing.T) {
 	})
 }
 
-// OA-AZ-01: any parameter that is known twice, wherever.
+// OA-AZ-01: any parameter twice, wherever.
 func TestDoubledParameters(t *testing.T) {
 	h := on(t)
 	h.client("rp", nil)
 	b := h.browser("ana")
-	for _, name := range []string{"scope", "state", "client_id", "code_challenge", "redirect_uri"} {
-		q := asking("rp", "code_challenge", challenge(verifier), "code_challenge_method", "S256")
+	for _, name := range []string{"scope", "state", "client_id", "code_challenge", "redirect_uri", "unknown"} {
+		q := asking("rp", "code_challenge", challenge(verifier), "code_challenge_method", "S256", "unknown", "x")
 		h.local(b.get("/oauth2/authorize?" + q.Encode() + "&" + name + "=x"))
 		h.local(b.get("/oauth2/authorize?" + q.Encode() + "&" + fmt.Sprintf("%%%x", name[0]) + name[1:] + "=x")) // G7
 		h.local(h.send(b.Client, h.request("POST", "/oauth2/authorize?"+name+"=x", "", q)))

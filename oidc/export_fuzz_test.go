@@ -8,7 +8,6 @@ func ReadParameters(raw string) (map[string]string, error) {
 
 // What the fuzz tests need to see.
 var (
-	Single     = single
 	ReadScope  = readScope
 	ReadCheck  = readCheck
 	HeaderText = headerText

@@ -10,9 +10,9 @@ import (
 	"github.com/lanyard-sso/lanyard/oidc"
 )
 
-// FuzzParameters: a form is read as every other reader reads it, each parameter that means something once, or not at all.
+// FuzzParameters: a form is read as every other reader reads it, each parameter but resource once, or not at all.
 func FuzzParameters(f *testing.F) {
-	for _, s := range []string{"grant_type=authorization_code&code=x", "a=1&a=2", "a=1&%61=2", "code=1&code=1", "code=1&%63ode=2", "resource=a&resource=b&a=%ff&a=x", "a", "=", "a=%zz", "a;b=1", "a=%ff", "%00=1", "a+b=c+d", strings.Repeat("a=1&", 200), "&&", "code=a%26b%3Dc"} {
+	for _, s := range []string{"grant_type=authorization_code&code=x", "a=1&a=2", "a=1&%61=2", "code=1&code=1", "code=1&%63ode=2", "resource=a&resource=b", "a", "=", "a=%zz", "a;b=1", "a=%ff", "%00=1", "a+b=c+d", strings.Repeat("a=1&", 200), "&&", "code=a%26b%3Dc"} {
 		f.Add(s)
 	}
 	if got, err := oidc.ReadParameters("a+b=c%26d"); err != nil || got["a b"] != "c&d" {
@@ -32,7 +32,7 @@ func FuzzParameters(f *testing.F) {
 		}
 		again, err := url.ParseQuery(raw)
 		for name, all := range again {
-			if len(all) > 1 && slices.Contains(oidc.Single, name) {
+			if len(all) > 1 && name != "resource" {
 				t.Errorf("%q: %q was sent twice", raw, name)
 			}
 			again.Set(name, all[0])

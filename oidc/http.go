@@ -81,17 +81,8 @@ func (p params) has(name string) bool {
 	return ok
 }
 
-// single is the parameters that mean something here, to any endpoint: each may be there once.
-var single = []string{
-	"access_token", "acr_values", "claims", "claims_locales", "client_assertion", "client_assertion_type", "client_id", "client_secret",
-	"code", "code_challenge", "code_challenge_method", "code_verifier", "display", "grant_type", "id_token_hint", "login", "login_hint",
-	"logout", "logout_hint", "max_age", "nonce", "post_logout_redirect_uri", "prompt", "redirect_uri", "refresh_token", "refused",
-	"registration", "request", "request_uri", "response_mode", "response_type", "scope", "state", "token", "token_type_hint", "ui_locales",
-}
-
-// add takes the parameters of raw. RFC 6749 §3.1: "The authorization server MUST ignore unrecognized request parameters.
-// Request and response parameters MUST NOT be included more than once." So one that is not known, and resource, which may
-// be there several times (RFC 8707 §2) and has no effect, are no fault when they repeat.
+// add takes the parameters of raw. RFC 6749 §3.1: "Request and response parameters MUST NOT be included more than once." But for
+// resource, which may be there several times (RFC 8707 §2) and has no effect here.
 func (p params) add(raw string) error {
 	if strings.Count(raw, "&") >= maxParameters {
 		return invalidRequest("There are too many parameters.")
@@ -101,7 +92,7 @@ func (p params) add(raw string) error {
 		return invalidRequest("The parameters are not encoded as they should be.")
 	}
 	for name, v := range values {
-		if (len(v) > 1 || p.has(name)) && slices.Contains(single, name) {
+		if (len(v) > 1 || p.has(name)) && name != "resource" {
 			return invalidRequest("The parameter " + strconv.Quote(clip(name)) + " was sent twice.")
 		}
 		if !utf8.ValidString(name) || !utf8.ValidString(strings.Join(v, "")) {

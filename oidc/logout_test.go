@@ -145,7 +145,7 @@ func TestLogoutLadder(t *testing.T) {
 		}
 		// OA-AZ-01
 		q := leaving("id_token_hint", token, "post_logout_redirect_uri", byeURI, "state", "s", "client_id", "rp").Encode()
-		for _, name := range []string{"id_token_hint", "post_logout_redirect_uri", "state", "client_id"} {
+		for _, name := range []string{"id_token_hint", "post_logout_redirect_uri", "state", "client_id", "unknown"} {
 			h.local(b.get("/oauth2/logout?" + q + "&" + name + "=x&" + name + "=x"))
 		}
 		h.local(b.get("/oauth2/logout?" + q + strings.Repeat("&a", 100)))

@@ -100,7 +100,7 @@ func (r *reader) checkACS(sp *ServiceProvider) {
 	for _, p := range all {
 		if PlainHTTP(p.URL) {
 			r.remark("http-acs", fmt.Sprintf("The ACS %s is plain http: assertions could be read and stolen on their way.", p.URL),
-				"Use https, or allow plain http on the app with allowHTTP.")
+				"Nothing is sent there until the service provider uses https, or the app says saml.allowHTTP (app create --allow-http).")
 		}
 		if p.Default == "true" {
 			defaults++

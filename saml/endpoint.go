@@ -59,7 +59,7 @@ func (sp *ServiceProvider) usable(address string) error {
 		return err
 	}
 	if PlainHTTP(address) && !sp.AllowHTTP {
-		return fmt.Errorf("the address %q is plain http, which the app does not allow", clip(address))
+		return fmt.Errorf("the ACS %q is plain http, on which responses can be read and stolen: let the service provider use https, or set saml.allowHTTP on the app", clip(address))
 	}
 	return nil
 }

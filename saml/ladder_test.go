@@ -15,6 +15,7 @@ type refused struct {
 	name   string
 	rung   string
 	code   string // of the event, for refusals here
+	says   string // in the event's reason, for the admin
 	sub    string // second-level status, for those the app is told
 	acs    string // where those go; acsA if empty
 	target func(w *world) string
@@ -125,7 +126,7 @@ func refusals() []refused {
 		{name: "SAML-REQ-21 blocked app", rung: "Blocked", code: "AppBlocked", target: func(w *world) string { return redirect(w.request(spD).String()) }},
 		{name: "SAML-REQ-21 blocked app by POST", rung: "Blocked", code: "AppBlocked", form: func(w *world) string { return posted(w.request(spD).String()) }},
 		{name: "SAML-BND-06 stored javascript ACS", rung: "Address", code: "InvalidSp", target: func(w *world) string { return redirect(w.request("https://js.example").String()) }},
-		{name: "plain http ACS", rung: "Address", code: "InvalidSp", target: func(w *world) string { return redirect(w.request("https://http.example").String()) }},
+		{name: "plain http ACS", rung: "Address", code: "InvalidSp", says: "saml.allowHTTP", target: func(w *world) string { return redirect(w.request("https://http.example").String()) }},
 		{name: "no ACS for HTTP-POST", rung: "AssertionConsumerService", code: "InvalidSp", target: func(w *world) string { return redirect(w.request("https://none.example").String()) }},
 
 		{name: "SAML-REQ-04 ProtocolBinding Redirect", rung: "ProtocolBinding", sub: saml.StatusUnsupportedBinding, target: attrs(`ProtocolBinding="` + saml.BindingRedirect + `"`)},
@@ -259,7 +260,9 @@ func TestLadder(t *testing.T) {
 					a = b.get(target)
 				}
 				if c.code != "" {
-					w.local(t, a, c.code, c.rung+": ")
+					if e := w.local(t, a, c.code, c.rung+": "); !strings.Contains(e.Reason, c.says) {
+						t.Errorf("the event does not say %q: %s", c.says, e.Reason)
+					}
 					if strings.Contains(a.body, "alert(1)") {
 						t.Error("what was sent is on the page")
 					}

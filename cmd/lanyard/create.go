@@ -20,6 +20,7 @@ type appCreateCmd struct {
 	Metadata    string   `help:"SAML metadata of the service provider." placeholder:"FILE|URL|-"`
 	EntityID    string   `name:"entity-id" help:"Which service provider of the metadata; or, with --acs, its entity ID." placeholder:"ID"`
 	ACS         string   `name:"acs" help:"ACS URL, where there is no metadata." placeholder:"URL"`
+	AllowHTTP   bool     `name:"allow-http" help:"Responses may go to an ACS URL on plain http, where they can be read and stolen."`
 	OIDC        bool     `name:"oidc" help:"An OpenID Connect client."`
 	RedirectURI []string `name:"redirect-uri" sep:"none" help:"Where the client is answered; again for another." placeholder:"URI"`
 	PostLogout  []string `name:"post-logout-redirect-uri" sep:"none" help:"Where the client's people come back to after sign-out; again for another." placeholder:"URI"`
@@ -38,6 +39,7 @@ Examples:
 
     lanyard app create "Your Benefits" --metadata benefits-sp.xml --permit group:finance
     lanyard app create Wiki --entity-id https://wiki.example.com/meta --acs https://wiki.example.com/acs --permit everyone
+    lanyard app create Intranet --metadata intranet-sp.xml --allow-http --permit everyone
     lanyard app create "Wellness Tracker" --oidc --redirect-uri https://wellness.example.com/callback --permit everyone
     lanyard app create Wiki --oidc --redirect-uri https://wiki.example.com/cb --post-logout-redirect-uri https://wiki.example.com/bye --permit everyone
     lanyard app create Payroll --oidc --redirect-uri https://pay.example.com/cb --jwks-uri https://pay.example.com/keys --permit group:finance`
@@ -49,6 +51,9 @@ func (c appCreateCmd) Run(g *globals) error {
 	}
 	if c.Metadata != "" && c.ACS != "" {
 		return usagef("--metadata says which ACS there are; leave out --acs")
+	}
+	if c.AllowHTTP && c.OIDC {
+		return usagef("--allow-http is for --metadata and --acs")
 	}
 	if c.JWKSURI != "" && !c.OIDC {
 		return usagef("--jwks-uri is for --oidc")
@@ -95,7 +100,7 @@ func (c appCreateCmd) Run(g *globals) error {
 
 func (c appCreateCmd) saml(g *globals, h *house, p *apps.Put) ([]saml.Remark, error) {
 	if c.Metadata == "" {
-		p.App.SAML = &saml.ServiceProvider{EntityID: c.EntityID, SignAssertion: true, SignResponse: true,
+		p.App.SAML = &saml.ServiceProvider{EntityID: c.EntityID, SignAssertion: true, SignResponse: true, AllowHTTP: c.AllowHTTP,
 			ACS: []saml.Endpoint{{URL: c.ACS, Binding: saml.BindingPOST, Index: 0}}}
 		return nil, nil
 	}
@@ -112,6 +117,7 @@ func (c appCreateCmd) saml(g *globals, h *house, p *apps.Put) ([]saml.Remark, er
 		return nil, err
 	}
 	p.App.SAML, p.Metadata = &e.ServiceProvider, b
+	p.App.SAML.AllowHTTP = c.AllowHTTP
 	var remarks []saml.Remark
 	for _, r := range d.Remarks {
 		if r.Entity == "" || r.Entity == e.EntityID {

@@ -86,7 +86,7 @@ func (c *checking) acs(sp *saml.ServiceProvider) {
 		c.fault("saml.acs", "there are more than %d", maxACS)
 		return
 	}
-	posts, usable := false, false
+	posts := false
 	byIndex := map[int]bool{}
 	for n, e := range sp.ACS {
 		path := fmt.Sprintf("saml.acs[%d]", n)
@@ -96,10 +96,8 @@ func (c *checking) acs(sp *saml.ServiceProvider) {
 		}
 		if err := saml.CheckEndpoint(e.URL); err != nil {
 			c.fault(path+".url", "%s", err)
-		} else if !saml.PlainHTTP(e.URL) || sp.AllowHTTP {
-			usable = usable || e.Binding == saml.BindingPOST
-		} else if !sp.FromMetadata { // of what metadata lists, some may stay unused
-			c.fault(path+".url", "%q is plain http: what is sent there can be read and changed on its way; it must be https", clip(e.URL))
+		} else if saml.PlainHTTP(e.URL) && !sp.AllowHTTP && !sp.FromMetadata { // what metadata lists may stay unused
+			c.fault(path+".url", "%q is plain http: what is sent there can be read and changed on its way; it must be https, or be allowed by saml.allowHTTP", clip(e.URL))
 		}
 		if e.Index < 0 {
 			continue
@@ -111,8 +109,6 @@ func (c *checking) acs(sp *saml.ServiceProvider) {
 	}
 	if !posts {
 		c.fault("saml.acs", "a SAML app needs an ACS URL for HTTP-POST, to which its responses go")
-	} else if !usable && sp.FromMetadata {
-		c.fault("saml.acs", "no ACS URL for HTTP-POST in the metadata is https")
 	}
 }
 

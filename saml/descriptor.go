@@ -166,7 +166,8 @@ func (r *reader) readEntities(e *xmlsec.Element) error {
 }
 
 func (r *reader) readEntity(e *xmlsec.Element) error {
-	id, _ := e.Attr("entityID")
+	text, _ := e.Attr("entityID")
+	id := strings.TrimSpace(text)
 	if id == "" || len(id) > maxEntityID {
 		return fmt.Errorf("an EntityDescriptor has an entityID of %d bytes, 1 to %d may be", len(id), maxEntityID)
 	}
@@ -200,6 +201,9 @@ func (r *reader) readEntity(e *xmlsec.Element) error {
 	if e.Child(mdName("IDPSSODescriptor")) != nil {
 		r.remark("identity-provider-too", "The entity is an identity provider too; only its service provider is used.",
 			"Check that this is the metadata of the service provider you mean.")
+	}
+	if id != text {
+		r.remark("space-in-entityid", "White space stands around the entityID; it is left out.", "Ask the service provider to correct its metadata.")
 	}
 	r.times(e)
 	r.times(roles[0])

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lanyard-sso/lanyard/idp/apps"
 	"github.com/lanyard-sso/lanyard/idp/server"
 	"github.com/lanyard-sso/lanyard/saml"
 )
@@ -43,6 +44,9 @@ func (c metadataLintCmd) Run(g *globals) error {
 	if err != nil {
 		return err
 	}
+	if err := importable(d); err != nil {
+		return err
+	}
 	return c.print(g.out, lintOf(d), func(w io.Writer) {
 		for _, e := range d.Entities {
 			fmt.Fprintln(w, e.EntityID)
@@ -72,6 +76,33 @@ func (c metadataLintCmd) Run(g *globals) error {
 		}
 		fmt.Fprintln(w, "It can be imported.")
 	})
+}
+
+// importable tells why no app can be made of what d describes. Of several service providers one is enough; those of which
+// none can be made get a remark.
+func importable(d *saml.Descriptor) error {
+	var first error
+	can := 0
+	for i := range d.Entities {
+		e := &d.Entities[i]
+		faults := apps.CheckMetadata(&e.ServiceProvider)
+		if len(faults) == 0 {
+			can++
+			continue
+		}
+		if len(d.Entities) == 1 {
+			return faults[0]
+		}
+		if first == nil {
+			first = fmt.Errorf("none of the %d service providers can be imported; of %s: %w", len(d.Entities), e.EntityID, faults[0])
+		}
+		d.Remarks = append(d.Remarks, saml.Remark{Entity: e.EntityID, Code: "not-importable",
+			Text: fmt.Sprintf("It can not be imported: %s.", faults[0]), Fix: "Ask the service provider for complete metadata."})
+	}
+	if can == 0 {
+		return first
+	}
+	return nil
 }
 
 // lint is what `metadata lint` prints as JSON.

@@ -3,6 +3,7 @@ package apps_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -87,6 +88,9 @@ func TestCheck(t *testing.T) {
 		{"all of the metadata's ACS over plain http", func(a *idp.App, _ *idp.Installation) {
 			a.SAML.ACS, a.SAML.FromMetadata = []saml.Endpoint{{URL: "http://benefits.example.com/acs", Binding: saml.BindingPOST}}, true
 		}, nil, ""},
+		{"101 ACS", func(a *idp.App, _ *idp.Installation) { a.SAML.ACS = manyACS(101) }, []string{"saml.acs"}, "more than 100"},
+		{"1000 ACS of metadata", func(a *idp.App, _ *idp.Installation) { a.SAML.ACS, a.SAML.FromMetadata = manyACS(1000), true }, nil, ""},
+		{"1001 ACS of metadata", func(a *idp.App, _ *idp.Installation) { a.SAML.ACS, a.SAML.FromMetadata = manyACS(1001), true }, []string{"saml.acs"}, "more than 1000"},
 		{"ACS with a fragment", func(a *idp.App, _ *idp.Installation) { a.SAML.ACS[0].URL += "#x" }, []string{"saml.acs[0].url"}, "fragment"},
 		{"two ACS of one index", func(a *idp.App, _ *idp.Installation) { a.SAML.ACS[1].Index = 0 }, []string{"saml.acs[1].index"}, ""},
 		{"two ACS without an index", func(a *idp.App, _ *idp.Installation) { a.SAML.ACS[0].Index, a.SAML.ACS[1].Index = -1, -1 }, nil, ""},
@@ -239,6 +243,13 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
+}
+
+func manyACS(n int) (all []saml.Endpoint) {
+	for i := range n {
+		all = append(all, saml.Endpoint{URL: fmt.Sprintf("https://benefits.example.com/acs%d", i), Binding: saml.BindingPOST, Index: i})
+	}
+	return all
 }
 
 // Nothing a stranger wrote makes a fault endless.

@@ -15,12 +15,18 @@ import (
 const (
 	maxEntityID   = 1024 // SAML Core §8.3.6: "no more than 1024 characters in length"
 	maxRelayState = 8 << 10
-	maxACS        = 100
+	maxACS        = 100 // of those an admin writes; a vendor's metadata may list one a customer
+	maxListedACS  = 1000
 	maxAttributes = 100
 	maxFilter     = 256
 	maxRename     = 1000
 	maxConstant   = 4096
 )
+
+// CheckMetadata tells what keeps a service provider that was read from metadata from being an app; nil: nothing.
+func CheckMetadata(sp *saml.ServiceProvider) Faults {
+	return Check(&idp.App{Name: "X", APIName: "X", SAML: sp}, nil, nil)
+}
 
 func (c *checking) saml() {
 	sp := c.app.SAML
@@ -82,8 +88,12 @@ func short(d time.Duration) string {
 }
 
 func (c *checking) acs(sp *saml.ServiceProvider) {
-	if len(sp.ACS) > maxACS {
-		c.fault("saml.acs", "there are more than %d", maxACS)
+	most := maxACS
+	if sp.FromMetadata {
+		most = maxListedACS
+	}
+	if len(sp.ACS) > most {
+		c.fault("saml.acs", "there are more than %d", most)
 		return
 	}
 	posts := false

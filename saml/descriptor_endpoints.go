@@ -93,7 +93,7 @@ func (r *reader) checkACS(sp *ServiceProvider) {
 	all := sp.posts()
 	if len(all) == 0 {
 		r.remark("no-acs", "There is no AssertionConsumerService for HTTP-POST, so nobody can be sent to the app.",
-			"Add the ACS to the app, or ask the service provider for complete metadata.")
+			"Ask the service provider for complete metadata, or declare the app without it, by saml.entityID and saml.acs.")
 		return
 	}
 	defaults, seen := 0, map[int]bool{}
@@ -117,7 +117,7 @@ func (r *reader) checkACS(sp *ServiceProvider) {
 			"Ask the service provider to correct its metadata.")
 	case defaults == 0 && len(all) > 1:
 		r.remark("no-default-acs", "No ACS is marked as default; where a request names none, "+defaultOf(all).URL+" is used.",
-			"If that is the wrong one, mark another as default.")
+			`If that is the wrong one, mark another with isDefault="true" in the metadata.`)
 	}
 }
 

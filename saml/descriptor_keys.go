@@ -22,7 +22,7 @@ func (r *reader) readKeys(sp *ServiceProvider, role *xmlsec.Element) {
 	all := role.Children(mdName("KeyDescriptor"))
 	if len(all) == 0 {
 		r.remark("no-key", "The service provider has no key: a signed request from it can not be verified, and is refused.",
-			"If it signs its requests, add its certificate to the app.")
+			"If it signs its requests, declare its certificate beside the metadata, in saml.certificates.")
 	}
 	for i, k := range all {
 		if i == maxKeys {
@@ -175,9 +175,9 @@ func (r *reader) requestsSigned(sp *ServiceProvider, role *xmlsec.Element, says 
 			"Nothing has to be done.")
 	case offered:
 		r.remark("no-usable-key", "The service provider says that it signs its requests, but none of its keys can be used: signed requests will be refused, and are not demanded.",
-			"Ask the service provider for an RSA key of 2048 bits or more.")
+			"Ask the service provider for an RSA key of 2048 bits or more; or declare its certificate in saml.certificates and set saml.requireSignedRequests.")
 	default:
-		r.remark("no-usable-key", "The service provider says that it signs its requests, but has no key: all its requests will be refused.",
-			"Add its signing certificate to the app.")
+		r.remark("no-usable-key", "The service provider says that it signs its requests, but has no key for it: all its requests will be refused.",
+			"Ask the service provider for metadata with its key, or declare its certificate beside the metadata, in saml.certificates.")
 	}
 }

@@ -56,7 +56,7 @@ type ServiceProvider struct {
 	Certificates        []Certificate `json:"certificates,omitempty"`
 	NameIDFormats       []string      `json:"nameIDFormats,omitempty"` // as its metadata lists them, in order
 	AuthnRequestsSigned bool          `json:"authnRequestsSigned,omitempty"`
-	FromMetadata        bool          `json:"fromMetadata,omitempty"` // the fields above were read from metadata
+	FromMetadata        bool          `json:"fromMetadata,omitempty"` // the fields above were read from metadata, but for certificates that are Declared
 
 	RequireSignedRequests bool          `json:"requireSignedRequests,omitempty"`
 	NameIDFormat          string        `json:"nameIDFormat,omitempty"` // a URN; FormatNone: no NameID; empty: as SURFACE.md §4 says
@@ -81,8 +81,9 @@ type Endpoint struct {
 
 // Certificate is one KeyDescriptor's certificate. Only its key counts: expiry and chain do not (Metadata Interoperability Profile §2.6.1).
 type Certificate struct {
-	Use string `json:"use,omitempty"` // signing, encryption, or empty for both
-	DER []byte `json:"der"`
+	Use      string `json:"use,omitempty"` // signing, encryption, or empty for both
+	DER      []byte `json:"der"`
+	Declared bool   `json:"declared,omitempty"` // an admin added it to those of the app's metadata
 }
 
 // FormatNone as a ServiceProvider's NameIDFormat means that its assertions carry no NameID.

@@ -182,8 +182,8 @@ func (r *refs) buildPolicy(p place, d *PolicyDoc) *idp.Installation {
 func (r *refs) buildSAML(ctx context.Context, p place, d *SAMLDoc, a *idp.App, read source, now time.Time) (metadata []byte) {
 	sp := &saml.ServiceProvider{EntityID: d.EntityID, SignResponse: true, SignAssertion: true}
 	if d.Metadata != nil {
-		if len(d.ACS) > 0 || len(d.Certificates) > 0 {
-			p.fault("saml.metadata", "the metadata says which ACS and certificates there are; leave out acs and certificates, or the metadata")
+		if len(d.ACS) > 0 {
+			p.fault("saml.acs", "the metadata says which ACS there are; leave out acs, or the metadata")
 		}
 		b, err := read(ctx, d.Metadata, p.doc.File)
 		if err != nil {
@@ -222,7 +222,7 @@ func (r *refs) buildSAML(ctx context.Context, p place, d *SAMLDoc, a *idp.App, r
 			p.fault(fmt.Sprintf("saml.certificates[%d]", n), "it must be one certificate in PEM (-----BEGIN CERTIFICATE-----)")
 			continue
 		}
-		sp.Certificates = append(sp.Certificates, saml.Certificate{DER: block.Bytes})
+		sp.Certificates = append(sp.Certificates, saml.Certificate{DER: block.Bytes, Declared: sp.FromMetadata})
 	}
 	sp.RequireSignedRequests, sp.AuthnContext, sp.AllowHTTP = d.RequireSignedRequests, string(d.AuthnContext), d.AllowHTTP
 	sp.RelayState, sp.Validity, sp.Skew = d.RelayState, time.Duration(d.Validity), time.Duration(d.Skew)

@@ -147,13 +147,16 @@ func samlDoc(a *idp.App, metadata []byte) *SAMLDoc {
 		EntityID: sp.EntityID, RequireSignedRequests: sp.RequireSignedRequests, AuthnContext: AuthnContext(sp.AuthnContext), AllowHTTP: sp.AllowHTTP,
 		RelayState: sp.RelayState, Validity: Duration(sp.Validity), Skew: Duration(sp.Skew),
 	}
-	if metadata != nil && sp.FromMetadata {
+	described := metadata != nil && sp.FromMetadata
+	if described {
 		d.Metadata = &Source{Inline: string(metadata)}
 	} else {
 		for _, e := range sp.ACS {
 			d.ACS = append(d.ACS, endpointDoc(e))
 		}
-		for _, c := range sp.Certificates {
+	}
+	for _, c := range sp.Certificates {
+		if c.Declared || !described {
 			d.Certificates = append(d.Certificates, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.DER})))
 		}
 	}

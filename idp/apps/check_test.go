@@ -97,6 +97,9 @@ func TestCheck(t *testing.T) {
 		{"binding", func(a *idp.App, _ *idp.Installation) { a.SAML.ACS[0].Binding = "POST" }, []string{"saml.acs[0].binding"}, ""},
 		{"certificate", func(a *idp.App, _ *idp.Installation) { a.SAML.Certificates = []saml.Certificate{{DER: []byte("x")}} }, []string{"saml.certificates[0]"}, ""},
 		{"signed requests without a certificate", func(a *idp.App, _ *idp.Installation) { a.SAML.RequireSignedRequests = true }, []string{"saml.requireSignedRequests"}, ""},
+		{"metadata says that requests are signed, without a certificate", func(a *idp.App, _ *idp.Installation) {
+			a.SAML.AuthnRequestsSigned, a.SAML.FromMetadata = true, true
+		}, nil, ""},
 		{"unsigned", func(a *idp.App, _ *idp.Installation) { a.SAML.SignAssertion = false }, []string{"saml.sign"}, ""},
 		{"NameID from nowhere", func(a *idp.App, _ *idp.Installation) { a.Release.NameID = "mail" }, []string{"saml.nameID.source"}, "attributes.NAME"},
 		{"NameID from groups", func(a *idp.App, _ *idp.Installation) { a.Release.NameID = "groups" }, []string{"saml.nameID.source"}, "several values"},

@@ -18,7 +18,6 @@ var notApps = map[string]string{
 	"weird/attributeconsumingservice.xml urn:test:entity:B":                 "HTTP-POST",
 	"weird/attributeconsumingservice.xml urn:test:entity:C":                 "HTTP-POST",
 	"weird/dsa-keyname-keyvalue.xml http://sp.example.org/":                 "HTTP-POST", // PAOS only
-	"weird/metadata-authnrequestssigned.xml urn:test:issuer:required":       "certificate",
 	"weird/oaep-only.xml https://243.ukf-meta.ukfederation.org.uk/008":      "HTTP-POST",
 }
 

@@ -56,6 +56,20 @@ func (d *Descriptor) Choose(entityID string) (*Entity, error) {
 	return nil, fmt.Errorf("the metadata does not describe a service provider %q, only %s", clip(entityID), list)
 }
 
+// RemarksOn returns the remarks on the file as a whole and on e, which was chosen from it.
+func (d *Descriptor) RemarksOn(e *Entity) []Remark {
+	var on []Remark
+	for _, r := range d.Remarks {
+		if (r.Entity == "" || r.Entity == e.EntityID) && r.Code != severalSPs {
+			on = append(on, r)
+		}
+	}
+	return on
+}
+
+// severalSPs is the code of the remark that one of several service providers has to be chosen.
+const severalSPs = "several-service-providers"
+
 // reader gathers what a file says.
 type reader struct {
 	now    time.Time
@@ -105,7 +119,7 @@ func ReadMetadata(b []byte, now time.Time) (*Descriptor, error) {
 	case len(r.d.Entities) == 0:
 		return nil, errors.New("the metadata describes no entity")
 	case len(r.d.Entities) > 1:
-		r.remark("several-service-providers", fmt.Sprintf("The file describes %d service providers.", len(r.d.Entities)),
+		r.remark(severalSPs, fmt.Sprintf("The file describes %d service providers.", len(r.d.Entities)),
 			"Say which one the app is by its entityID.")
 	}
 	return &r.d, nil

@@ -118,13 +118,7 @@ func (c appCreateCmd) saml(g *globals, h *house, p *apps.Put) ([]saml.Remark, er
 	}
 	p.App.SAML, p.Metadata = &e.ServiceProvider, b
 	p.App.SAML.AllowHTTP = c.AllowHTTP
-	var remarks []saml.Remark
-	for _, r := range d.Remarks {
-		if r.Entity == "" || r.Entity == e.EntityID {
-			remarks = append(remarks, r)
-		}
-	}
-	return remarks, nil
+	return d.RemarksOn(e), nil
 }
 
 const maxMetadata = 32 << 20

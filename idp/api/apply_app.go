@@ -12,6 +12,7 @@ import (
 	"github.com/lanyard-sso/lanyard/idp"
 	"github.com/lanyard-sso/lanyard/idp/apps"
 	"github.com/lanyard-sso/lanyard/idp/store"
+	"github.com/lanyard-sso/lanyard/saml"
 )
 
 // readUsersOf finds the users that an app's document, or its present policy, names.
@@ -83,7 +84,7 @@ func (n *names) learn(ctx context.Context, st *store.Store, c *idp.Connected) er
 // app compares an app and its policy.
 func (a *applying) app(ctx context.Context, p place, v *AppDoc, name string) error {
 	old, before := a.old[name], len(a.faults)
-	put := a.refs.buildApp(ctx, p, v, old, a.source, a.Store.Now())
+	put, remarks := a.refs.buildApp(ctx, p, v, old, a.source, a.Store.Now())
 	put.App.Org = a.org.ID
 	if old == nil {
 		put.App.Set = a.Set
@@ -112,6 +113,7 @@ func (a *applying) app(ctx context.Context, p place, v *AppDoc, name string) err
 	}
 	if old == nil {
 		a.plan.line("+", "App", put.App.APIName)
+		a.remark(put, remarks)
 		a.do(&p, func(tx *store.Tx) error {
 			if err := a.Apps.Add(ctx, tx, put); err != nil {
 				return err
@@ -120,7 +122,14 @@ func (a *applying) app(ctx context.Context, p place, v *AppDoc, name string) err
 		})
 		return nil
 	}
-	return a.changeApp(ctx, p, v, old, put, block)
+	return a.changeApp(ctx, p, v, old, put, remarks, block)
+}
+
+// remark notes what there is to say of metadata that comes for the first time.
+func (a *applying) remark(put *apps.Put, remarks []saml.Remark) {
+	for _, r := range remarks {
+		a.plan.note("App/%s: %s %s", put.App.APIName, r.Text, r.Fix)
+	}
 }
 
 func (a *applying) block(ctx context.Context, tx *store.Tx, app *idp.App, block bool) error {
@@ -131,7 +140,7 @@ func (a *applying) block(ctx context.Context, tx *store.Tx, app *idp.App, block 
 	return err
 }
 
-func (a *applying) changeApp(ctx context.Context, p place, v *AppDoc, old *idp.Connected, put *apps.Put, block bool) error {
+func (a *applying) changeApp(ctx context.Context, p place, v *AppDoc, old *idp.Connected, put *apps.Put, remarks []saml.Remark, block bool) error {
 	now := &idp.Connected{App: *put.App, Installation: put.Policy}
 	was := *old
 	if was.Installation != nil { // compared without the block, which only `app unblock` takes away
@@ -149,6 +158,7 @@ func (a *applying) changeApp(ctx context.Context, p place, v *AppDoc, old *idp.C
 			put.Metadata = nil
 		} else {
 			changes = append(changes, Change{"saml.metadata", digest(had), digest(put.Metadata)})
+			a.remark(put, remarks)
 		}
 	}
 	if s := v.OAuth; s != nil && s.ClientSecret != nil && !hasSecret(old, s.ClientSecret.Plain) {

@@ -128,8 +128,8 @@ func buildNamed(d *Doc, n *idp.Named) {
 // source reads what a Source names; file paths are relative to the declaration's own file.
 type source func(ctx context.Context, s *Source, declaredIn string) ([]byte, error)
 
-// buildApp builds the app and policy that d declares, over what old has of what is kept.
-func (r *refs) buildApp(ctx context.Context, p place, d *AppDoc, old *idp.Connected, read source, now time.Time) *apps.Put {
+// buildApp builds the app and policy that d declares, over what old has of what is kept. remarks are on its metadata.
+func (r *refs) buildApp(ctx context.Context, p place, d *AppDoc, old *idp.Connected, read source, now time.Time) (put *apps.Put, remarks []saml.Remark) {
 	a := &idp.App{
 		Name: d.Name, APIName: d.APIName, ContactEmail: d.ContactEmail, ContactPhone: d.ContactPhone, Description: d.Description,
 		InfoURL: d.InfoURL, StartURL: d.StartURL, RunsOn: d.RunsOn,
@@ -143,9 +143,9 @@ func (r *refs) buildApp(ctx context.Context, p place, d *AppDoc, old *idp.Connec
 	if d.Launcher != nil {
 		a.Hidden, a.Order = !isTrue(d.Launcher.Visible, true), d.Launcher.Order
 	}
-	put := &apps.Put{App: a}
+	put = &apps.Put{App: a}
 	if d.SAML != nil {
-		put.Metadata = r.buildSAML(ctx, p, d.SAML, a, read, now)
+		put.Metadata, remarks = r.buildSAML(ctx, p, d.SAML, a, read, now)
 	}
 	if d.OAuth != nil {
 		a.OAuth = r.buildOAuth(p, d.OAuth, old)
@@ -156,7 +156,7 @@ func (r *refs) buildApp(ctx context.Context, p place, d *AppDoc, old *idp.Connec
 	if d.Policy != nil && !d.Policy.onlyBlocks() {
 		put.Policy = r.buildPolicy(p, d.Policy)
 	}
-	return put
+	return put, remarks
 }
 
 func (r *refs) buildPolicy(p place, d *PolicyDoc) *idp.Installation {
@@ -179,7 +179,7 @@ func (r *refs) buildPolicy(p place, d *PolicyDoc) *idp.Installation {
 	return i
 }
 
-func (r *refs) buildSAML(ctx context.Context, p place, d *SAMLDoc, a *idp.App, read source, now time.Time) (metadata []byte) {
+func (r *refs) buildSAML(ctx context.Context, p place, d *SAMLDoc, a *idp.App, read source, now time.Time) (metadata []byte, remarks []saml.Remark) {
 	sp := &saml.ServiceProvider{EntityID: d.EntityID, SignResponse: true, SignAssertion: true}
 	if d.Metadata != nil {
 		if len(d.ACS) > 0 {
@@ -188,20 +188,20 @@ func (r *refs) buildSAML(ctx context.Context, p place, d *SAMLDoc, a *idp.App, r
 		b, err := read(ctx, d.Metadata, p.doc.File)
 		if err != nil {
 			p.fault("saml.metadata", "of app %s: %s", p.doc.name(), err)
-			return nil
+			return nil, nil
 		}
 		file, err := saml.ReadMetadata(b, now)
 		if err != nil {
 			p.fault("saml.metadata", "%s", err)
-			return nil
+			return nil, nil
 		}
 		e, err := file.Choose(d.EntityID)
 		if err != nil {
 			p.fault("saml.entityID", "%s", err)
-			return nil
+			return nil, nil
 		}
 		*sp = e.ServiceProvider
-		metadata = b
+		metadata, remarks = b, file.RemarksOn(e)
 	}
 	for n, e := range d.ACS {
 		x := saml.Endpoint{URL: e.URL, Binding: saml.BindingPOST, Index: n}
@@ -248,7 +248,7 @@ func (r *refs) buildSAML(ctx context.Context, p place, d *SAMLDoc, a *idp.App, r
 		})
 	}
 	a.SAML = sp
-	return metadata
+	return metadata, remarks
 }
 
 func (r *refs) buildOAuth(p place, d *OAuthDoc, old *idp.Connected) *oidc.Client {

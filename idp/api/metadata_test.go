@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/lanyard-sso/lanyard/idp/api"
 	"github.com/lanyard-sso/lanyard/idp/store/storetest"
 	"github.com/lanyard-sso/lanyard/saml"
 )
@@ -102,5 +103,34 @@ func TestCertificatesBesideMetadata(t *testing.T) {
 		}
 		h.refused(t, fromMetadata(metadata, "  acs: [{url: 'https://sp.example.com/acs'}]\n"),
 			"f:6: saml.acs: the metadata says which ACS there are; leave out acs, or the metadata")
+	})
+}
+
+// What is odd about metadata is told when it comes, as a note; of an aggregate only what is of the file or of the app.
+func TestMetadataRemarks(t *testing.T) {
+	each(t, func(t *testing.T, h house) {
+		other := strings.NewReplacer("sp.example.com", "other.example.com", "/acs", "/acs&#32;").Replace(described(""))
+		both := `<EntitiesDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" validUntil="2020-01-01T00:00:00Z">` + described("") + other + `</EntitiesDescriptor>`
+		const (
+			noKey   = "! App/SP: The service provider has no key: a signed request from it can not be verified, and is refused. If it signs its requests, declare its certificate beside the metadata, in saml.certificates.\n"
+			expired = "! App/SP: The metadata was valid until 2020-01-01. Ask the service provider for current metadata; keys and addresses may have changed.\n"
+		)
+		declared := fromMetadata(both, "  entityID: https://sp.example.com/meta\n")
+		for _, o := range []api.Options{{DryRun: true}, {}} {
+			p, err := h.try(t, declared, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := p.String(), "+ App/SP\n"+expired+noKey+"1 to add, 0 to change, 0 to delete\n"; got != want {
+				t.Errorf("the plan is\n%s\nwant\n%s", got, want)
+			}
+			if len(p.Notes) != 2 {
+				t.Errorf("the notes are %q", p.Notes)
+			}
+		}
+		h.plan(t, declared, "no changes")
+		if got := h.apply(t, fromMetadata(described(""), "")); !strings.Contains(got, "→ sha256") || !strings.Contains(got, noKey) || strings.Contains(got, expired) {
+			t.Errorf("another file: %s", got)
+		}
 	})
 }

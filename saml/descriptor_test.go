@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/lanyard-sso/lanyard/idp/store/storetest"
 	"github.com/lanyard-sso/lanyard/saml"
 )
 
@@ -404,41 +403,4 @@ func TestDescriptorJSON(t *testing.T) {
 		len(got.Entities[0].Certificates) != 1 || got.Remarks[0].Code != "expired-certificate" || got.Remarks[0].Text == "" || got.Remarks[0].Fix == "" {
 		t.Errorf("%s", must(json.Marshal(d)))
 	}
-}
-
-// TestMetadataApp: an app made from metadata works: what metadata says is what the ladder obeys.
-func TestMetadataApp(t *testing.T) {
-	w := shared(t)
-	d, err := saml.ReadMetadata([]byte(sp("", `AuthnRequestsSigned="true"`, key("", b64(keyExpired().der))+postACS)), today)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := d.Entities[0]
-	e.APIName, e.Name = "FromMetadata", "From metadata"
-	w.add(t, e.ServiceProvider)
-	w.success(t, w.at(w.ana()).get(redirectSigned(w.request("https://sp.example").String(), "-", keyExpired().key)), "https://sp.example/acs")
-	w.local(t, w.at(w.ana()).get(redirect(w.request("https://sp.example").String())), "InvalidSignature", "Signature: ")
-}
-
-// TestMetadataWithoutKey: an app whose metadata says that it signs, without a key, is let in with nothing until its key
-// is known.
-func TestMetadataWithoutKey(t *testing.T) {
-	w := newWorld(t, storetest.SQLite)
-	d, err := saml.ReadMetadata([]byte(strings.ReplaceAll(sp("", `AuthnRequestsSigned="true"`, postACS), "sp.example", "keyless.example")), today)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := d.Entities[0]
-	e.APIName, e.Name = "Keyless", "Keyless"
-	w.add(t, e.ServiceProvider)
-	signed := func() string {
-		return redirectSigned(w.request("https://keyless.example").String(), "-", keyA().key)
-	}
-	w.local(t, w.at(w.ana()).get(redirect(w.request("https://keyless.example").String())), "InvalidSignature", "Signature: the request is not signed, and the app's metadata says AuthnRequestsSigned")
-	w.local(t, w.at(w.ana()).get(signed()), "InvalidSignature", "Signature: the request is signed, and the app has no key")
-
-	e.APIName, e.EntityID = "Keyed", "https://keyed.example"
-	e.Certificates = []saml.Certificate{{DER: keyA().der, Declared: true}}
-	w.add(t, e.ServiceProvider)
-	w.success(t, w.at(w.ana()).get(redirectSigned(w.request("https://keyed.example").String(), "-", keyA().key)), "https://keyless.example/acs")
 }

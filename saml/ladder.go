@@ -229,7 +229,7 @@ func (j *judgement) signature() error {
 	}
 	keys := j.sp.signingKeys()
 	if len(keys) == 0 {
-		return bad(errors.New("the request is signed, and the app has no key to verify it with: add its signing certificate"))
+		return bad(j.sp.noKey())
 	}
 	if d := j.message.signature; d != nil {
 		if err := xmlsec.VerifyDetached(d.algorithm, d.octets, d.value, keys); err != nil {

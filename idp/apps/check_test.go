@@ -2,8 +2,13 @@ package apps_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -96,6 +101,17 @@ func TestCheck(t *testing.T) {
 		{"two ACS without an index", func(a *idp.App, _ *idp.Installation) { a.SAML.ACS[0].Index, a.SAML.ACS[1].Index = -1, -1 }, nil, ""},
 		{"binding", func(a *idp.App, _ *idp.Installation) { a.SAML.ACS[0].Binding = "POST" }, []string{"saml.acs[0].binding"}, ""},
 		{"certificate", func(a *idp.App, _ *idp.Installation) { a.SAML.Certificates = []saml.Certificate{{DER: []byte("x")}} }, []string{"saml.certificates[0]"}, ""},
+		{"SAML-MD-06 certificate with a key of 1024 bit", func(a *idp.App, _ *idp.Installation) {
+			a.SAML.Certificates = []saml.Certificate{{DER: certificateOf(2048)}, {DER: certificateOf(1024)}}
+			a.SAML.RequireSignedRequests = true
+		}, []string{"saml.certificates[1]"}, "1024 bits, at least 2048"},
+		{"SAML-MD-06 weak certificate beside metadata", func(a *idp.App, _ *idp.Installation) {
+			a.SAML.Certificates = []saml.Certificate{{DER: certificateOf(2048)}, {DER: certificateOf(1024), Declared: true}}
+			a.SAML.FromMetadata = true
+		}, []string{"saml.certificates[0]"}, "1024 bits, at least 2048"},
+		{"SAML-MD-06 DSA certificate", func(a *idp.App, _ *idp.Installation) {
+			a.SAML.Certificates = []saml.Certificate{{DER: dsaCertificate()}}
+		}, []string{"saml.certificates[0]"}, "DSA"},
 		{"signed requests without a certificate", func(a *idp.App, _ *idp.Installation) { a.SAML.RequireSignedRequests = true }, []string{"saml.requireSignedRequests"}, ""},
 		{"metadata says that requests are signed, without a certificate", func(a *idp.App, _ *idp.Installation) {
 			a.SAML.AuthnRequestsSigned, a.SAML.FromMetadata = true, true
@@ -246,6 +262,36 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
+}
+
+// certificateOf makes one with an RSA key of so many bits.
+func certificateOf(bits int) []byte {
+	key, err := rsa.GenerateKey(rand.Reader, bits)
+	if err != nil {
+		panic(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	return der
+}
+
+// dsaCertificate is one with a DSA key, which Go does not make.
+func dsaCertificate() []byte {
+	der, err := base64.StdEncoding.DecodeString("" +
+		"MIICzTCCAnugAwIBAgIUWJgILxaqETIKS0cadagBherjmDswCwYJYIZIAWUDBAMCMAwxCjAIBgNVBAMMAXgwHhcNMjYxMTI5MDI0MTM4WhcNMzYxMTI2MDI0MTM4WjAMMQowCAYDVQQD" +
+		"DAF4MIIBvjCCATMGByqGSM44BAEwggEmAoGBAJuGVgBZUPqh74bfAwqdkGqdIRViTkry8DPLUjOe+4/hhpsl8Btg6gxuMsY7iyRzQ5GxoH4r0WTBJ9HFC7IsjvYwk+qwvXcZZolzOVzt" +
+		"KNn5m2Ln6VOZbU3IDrNLKvq5M4kasJ0zyC8E59hloweuEAExRQbZNAECYm3X5p9CUGUpAh0AsfEJVFeNrafl1OU5aPmi6zXcLEvr6oq5jWlk9wKBgC/MPUtAbuJVBmEl3Hd4cNdqhG3x" +
+		"Feg634d6+jxiwLXeTGxLVW0jQVLjgmOIUVvASD3q83zZiZIK9bTt4I87EP/CM0N6nKi1/9l/RlwT51TQeEFvH9TYdO0J9Rv0uyNs2Hfydx9ETVBbI1bXHD6rUOHZXiR/ViUqASG80DS+" +
+		"DuW8A4GEAAKBgDCH7QVhgB43UZXn6lw4867Y2BB3IaiBbQawTalXX2ArLoBuJtc4w5kZp5iP1cYiSuP4j8cQye9KQntnSapC3bRZ8VzDJJmmydK3z/F8enYosLmK+F9rS4mXALZ49pPS" +
+		"z4j06Lv6sDbtQLM0QWJmKThlMWCPHNAK6XTYAhllG5jIo1MwUTAdBgNVHQ4EFgQUSBuGZ/NoY+CmUDeeHn8F1qjJJi8wHwYDVR0jBBgwFoAUSBuGZ/NoY+CmUDeeHn8F1qjJJi8wDwYD" +
+		"VR0TAQH/BAUwAwEB/zALBglghkgBZQMEAwIDPwAwPAIccmKUtjpdOQC/YVzPgifhOVX7WkuFzahTVH82uAIcJUo8GbvsRaq3aPkT06/GQR8srwgGHjxTtbQ54Q==")
+	if err != nil {
+		panic(err)
+	}
+	return der
 }
 
 func manyACS(n int) (all []saml.Endpoint) {

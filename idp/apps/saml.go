@@ -1,7 +1,6 @@
 package apps
 
 import (
-	"crypto/x509"
 	"fmt"
 	"regexp"
 	"slices"
@@ -43,11 +42,16 @@ func (c *checking) saml() {
 		c.fault("saml.entityID", "%q has spaces, control characters or more than %d bytes", clip(sp.EntityID), maxEntityID)
 	}
 	c.acs(sp)
-	for n, cert := range sp.Certificates {
-		path := fmt.Sprintf("saml.certificates[%d]", n)
+	declared := 0
+	for _, cert := range sp.Certificates {
+		path := "saml.metadata"
+		if cert.Declared || !sp.FromMetadata {
+			path = fmt.Sprintf("saml.certificates[%d]", declared)
+			declared++
+		}
 		c.oneOf(path, cert.Use, "", "signing", "encryption")
-		if _, err := x509.ParseCertificate(cert.DER); err != nil {
-			c.fault(path, "it is no certificate that can be read: %s", err)
+		if err := saml.CheckCertificate(cert.DER); err != nil {
+			c.fault(path, "%s", err)
 		}
 	}
 	// AuthnRequestsSigned of metadata without a key is no fault: what such an app sends is refused until its key is known.

@@ -1,0 +1,67 @@
+package saml_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"strings"
+	"testing"
+
+	"github.com/lanyard-sso/lanyard/idp/store/storetest"
+	"github.com/lanyard-sso/lanyard/saml"
+)
+
+// TestMetadataApp: an app made from metadata works: what metadata says is what the ladder obeys.
+func TestMetadataApp(t *testing.T) {
+	w := shared(t)
+	d, err := saml.ReadMetadata([]byte(sp("", `AuthnRequestsSigned="true"`, key("", b64(keyExpired().der))+postACS)), today)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := d.Entities[0]
+	e.APIName, e.Name = "FromMetadata", "From metadata"
+	w.add(t, e.ServiceProvider)
+	w.success(t, w.at(w.ana()).get(redirectSigned(w.request("https://sp.example").String(), "-", keyExpired().key)), "https://sp.example/acs")
+	w.local(t, w.at(w.ana()).get(redirect(w.request("https://sp.example").String())), "InvalidSignature", "Signature: ")
+}
+
+// TestMetadataWithoutKey: an app whose metadata says that it signs, without a key, is let in with nothing until its key
+// is known.
+func TestMetadataWithoutKey(t *testing.T) {
+	w := newWorld(t, storetest.SQLite)
+	d, err := saml.ReadMetadata([]byte(strings.ReplaceAll(sp("", `AuthnRequestsSigned="true"`, postACS), "sp.example", "keyless.example")), today)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := d.Entities[0]
+	e.APIName, e.Name = "Keyless", "Keyless"
+	w.add(t, e.ServiceProvider)
+	signed := func() string {
+		return redirectSigned(w.request("https://keyless.example").String(), "-", keyA().key)
+	}
+	w.local(t, w.at(w.ana()).get(redirect(w.request("https://keyless.example").String())), "InvalidSignature", "Signature: the request is not signed, and the app's metadata says AuthnRequestsSigned")
+	w.local(t, w.at(w.ana()).get(signed()), "InvalidSignature", "Signature: the request is signed, and the app has no key")
+
+	e.APIName, e.EntityID = "Keyed", "https://keyed.example"
+	e.Certificates = []saml.Certificate{{DER: keyA().der, Declared: true}}
+	w.add(t, e.ServiceProvider)
+	w.success(t, w.at(w.ana()).get(redirectSigned(w.request("https://keyed.example").String(), "-", keyA().key)), "https://keyless.example/acs")
+}
+
+// TestOnlyUnusableKeys: the event of a signed request says that the app has certificates, and why they are no good.
+func TestOnlyUnusableKeys(t *testing.T) {
+	w := newWorld(t, storetest.SQLite)
+	weak := newPair(must(rsa.GenerateKey(rand.Reader, 1024)), 2020, 2040)
+	w.add(t, saml.ServiceProvider{APIName: "Weak", Name: "Weak", EntityID: "https://weak.example", ACS: []saml.Endpoint{acs("https://weak.example/acs", 0, "")},
+		SignAssertion: true, RequireSignedRequests: true, Certificates: []saml.Certificate{{Use: saml.UseEncryption, DER: keyA().der}, {DER: weak.der}}})
+	w.local(t, w.at(w.ana()).get(redirectSigned(w.request("https://weak.example").String(), "-", weak.key)), "InvalidSignature",
+		"Signature: the request is signed, and none of the app's certificates for signing can be used (of the first: its key can not be used: the RSA key has 1024 bits")
+	d, err := saml.ReadMetadata([]byte(strings.ReplaceAll(sp("", `AuthnRequestsSigned="true"`, key("", b64(weak.der))+postACS), "sp.example", "left.example")), today)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := d.Entities[0]
+	e.APIName, e.Name = "Left", "Left"
+	w.add(t, e.ServiceProvider)
+	w.local(t, w.at(w.ana()).get(redirectSigned(w.request("https://left.example").String(), "-", weak.key)), "InvalidSignature",
+		"Signature: the request is signed, and the app has no key to verify it with: its metadata holds none for signing that can be used")
+}

@@ -67,6 +67,25 @@ func (d *Descriptor) RemarksOn(e *Entity) []Remark {
 	return on
 }
 
+// Current tells why e is not believed where nobody handed the file over, but a machine fetched it: it is past its end, or
+// nobody knows when that is. nil: it is.
+func (d *Descriptor) Current(e *Entity) error {
+	for _, r := range d.RemarksOn(e) {
+		switch r.Code {
+		case expiredMetadata, noTimeZone, badValidUntil:
+			return fmt.Errorf("%s What is fetched by URL must be current; what you have looked at yourself can be given as a file", r.Text)
+		}
+	}
+	return nil
+}
+
+// Codes of remarks on the end of a description.
+const (
+	expiredMetadata = "expired-metadata"
+	noTimeZone      = "no-time-zone"
+	badValidUntil   = "bad-valid-until"
+)
+
 // severalSPs is the code of the remark that one of several service providers has to be chosen.
 const severalSPs = "several-service-providers"
 

@@ -145,15 +145,15 @@ func (r *reader) validUntil(text string) {
 	}
 	if err != nil {
 		if t, err = time.Parse("2006-01-02T15:04:05", text); err == nil { // takes fractions too
-			r.remark("no-time-zone", fmt.Sprintf("validUntil %s has no time zone; UTC is taken.", clip(text)),
+			r.remark(noTimeZone, fmt.Sprintf("validUntil %s has no time zone; UTC is taken.", clip(text)),
 				"Ask the service provider to write it as UTC, ending in Z.")
 		}
 	}
 	switch {
 	case err != nil:
-		r.remark("bad-valid-until", fmt.Sprintf("validUntil is %q, which is no time.", clip(text)), "Ask the service provider for current metadata.")
+		r.remark(badValidUntil, fmt.Sprintf("validUntil is %q, which is no time.", clip(text)), "Ask the service provider for current metadata.")
 	case t.Before(r.now):
-		r.remark("expired-metadata", fmt.Sprintf("The metadata was valid until %s.", t.UTC().Format(time.DateOnly)),
+		r.remark(expiredMetadata, fmt.Sprintf("The metadata was valid until %s.", t.UTC().Format(time.DateOnly)),
 			"Ask the service provider for current metadata; keys and addresses may have changed.")
 	}
 }

@@ -116,6 +116,11 @@ func (c appCreateCmd) saml(g *globals, h *house, p *apps.Put) ([]saml.Remark, er
 	if err != nil {
 		return nil, err
 	}
+	if isURL(c.Metadata) {
+		if err := d.Current(e); err != nil {
+			return nil, fmt.Errorf("the metadata of %s: %w", c.Name, err)
+		}
+	}
 	p.App.SAML, p.Metadata = &e.ServiceProvider, b
 	p.App.SAML.AllowHTTP = c.AllowHTTP
 	return d.RemarksOn(e), nil
@@ -128,8 +133,8 @@ func readMetadata(g *globals, h *house, from string) ([]byte, error) {
 	switch {
 	case from == "-":
 		return io.ReadAll(io.LimitReader(g.in, maxMetadata+1))
-	case strings.HasPrefix(from, "https://"), strings.HasPrefix(from, "http://"):
-		return h.fetcher.Get(g.ctx, from, maxMetadata)
+	case isURL(from):
+		return h.fetcher.Keys(g.ctx, from, maxMetadata)
 	}
 	f, err := os.Open(from)
 	if err != nil {
@@ -137,6 +142,10 @@ func readMetadata(g *globals, h *house, from string) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, maxMetadata+1))
+}
+
+func isURL(from string) bool {
+	return strings.HasPrefix(from, "https://") || strings.HasPrefix(from, "http://")
 }
 
 type appConnectCmd struct {

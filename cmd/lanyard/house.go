@@ -201,7 +201,7 @@ func (h *house) close() {
 }
 
 func (h *house) declarer() *api.Declarer {
-	return &api.Declarer{Store: h.st, Apps: h.apps, People: h.people, Sealer: h.sealer, Fetch: h.fetcher.Get}
+	return &api.Declarer{Store: h.st, Apps: h.apps, People: h.people, Sealer: h.sealer, Fetch: h.fetcher.Keys}
 }
 
 // app finds an app by API name, client_id, entity ID or display name.

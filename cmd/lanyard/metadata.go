@@ -44,7 +44,7 @@ func (c metadataLintCmd) Run(g *globals) error {
 	if err != nil {
 		return err
 	}
-	if err := importable(d); err != nil {
+	if err := importable(d, isURL(c.From)); err != nil {
 		return err
 	}
 	return c.print(g.out, lintOf(d), func(w io.Writer) {
@@ -79,25 +79,30 @@ func (c metadataLintCmd) Run(g *globals) error {
 }
 
 // importable tells why no app can be made of what d describes. Of several service providers one is enough; those of which
-// none can be made get a remark.
-func importable(d *saml.Descriptor) error {
+// none can be made get a remark. What was fetched must be current too.
+func importable(d *saml.Descriptor, fetched bool) error {
 	var first error
 	can := 0
 	for i := range d.Entities {
 		e := &d.Entities[i]
-		faults := apps.CheckMetadata(&e.ServiceProvider)
-		if len(faults) == 0 {
+		var err error
+		if faults := apps.CheckMetadata(&e.ServiceProvider); len(faults) > 0 {
+			err = faults[0]
+		} else if fetched {
+			err = d.Current(e)
+		}
+		if err == nil {
 			can++
 			continue
 		}
 		if len(d.Entities) == 1 {
-			return faults[0]
+			return err
 		}
 		if first == nil {
-			first = fmt.Errorf("none of the %d service providers can be imported; of %s: %w", len(d.Entities), e.EntityID, faults[0])
+			first = fmt.Errorf("none of the %d service providers can be imported; of %s: %w", len(d.Entities), e.EntityID, err)
 		}
 		d.Remarks = append(d.Remarks, saml.Remark{Entity: e.EntityID, Code: "not-importable",
-			Text: fmt.Sprintf("It can not be imported: %s.", faults[0]), Fix: "Ask the service provider for complete metadata."})
+			Text: fmt.Sprintf("It can not be imported: %s.", err), Fix: "Ask the service provider for complete metadata."})
 	}
 	if can == 0 {
 		return first

@@ -200,6 +200,12 @@ func (r *refs) buildSAML(ctx context.Context, p place, d *SAMLDoc, a *idp.App, r
 			p.fault("saml.entityID", "%s", err)
 			return nil, nil
 		}
+		if d.Metadata.URL != "" {
+			if err := file.Current(e); err != nil {
+				p.fault("saml.metadata", "%s", err)
+				return nil, nil
+			}
+		}
 		*sp = e.ServiceProvider
 		metadata, remarks = b, file.RemarksOn(e)
 	}

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -131,6 +132,39 @@ func TestMetadataRemarks(t *testing.T) {
 		h.plan(t, declared, "no changes")
 		if got := h.apply(t, fromMetadata(described(""), "")); !strings.Contains(got, "→ sha256") || !strings.Contains(got, noKey) || strings.Contains(got, expired) {
 			t.Errorf("another file: %s", got)
+		}
+	})
+}
+
+// SAML-MD-04: metadata that a machine brings is believed for as long as it says and no longer; what an admin hands over is
+// imported with a remark.
+func TestMetadataByURLIsCurrent(t *testing.T) {
+	each(t, func(t *testing.T, h house) {
+		const declared = "kind: App\nname: SP\npolicy: {permittedUsers: self-authorize}\nsaml:\n  entityID: https://sp.example.com/meta\n  metadata: {url: 'https://sp.example.com/meta'}\n"
+		in := func(attrs, content string) string {
+			return `<EntitiesDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" ` + attrs + `>` + content + `</EntitiesDescriptor>`
+		}
+		other := strings.NewReplacer("sp.example.com", "other.example.com", "protocolSupport", `validUntil="2020-01-01T00:00:00Z" protocolSupport`).Replace(described(""))
+		for name, c := range map[string]struct{ metadata, want string }{
+			"expired":            {described(`validUntil="2020-01-01T00:00:00Z"`), "The metadata was valid until 2020-01-01"},
+			"expired, as a file": {in(`validUntil="2020-01-01T00:00:00Z"`, described("")), "The metadata was valid until 2020-01-01"},
+			"no zone":            {described(`validUntil="2090-01-01T00:00:00"`), "no time zone"},
+			"no time":            {described(`validUntil="soon"`), "which is no time"},
+		} {
+			h.Fetch = func(context.Context, string, int64) ([]byte, error) { return []byte(c.metadata), nil }
+			_, err := h.try(t, declared, api.Options{})
+			if err == nil || !strings.HasPrefix(err.Error(), "f:6: saml.metadata: ") || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if p, err := h.try(t, fromMetadata(c.metadata, "  entityID: https://sp.example.com/meta\n"), api.Options{DryRun: true}); err != nil || !strings.Contains(p.String(), c.want) {
+				t.Errorf("%s, handed over: %v, %v", name, p, err)
+			}
+		}
+		for name, metadata := range map[string]string{"current": described(`validUntil="2090-01-01T00:00:00Z"`), "another's end": in("", described("")+other)} {
+			h.Fetch = func(context.Context, string, int64) ([]byte, error) { return []byte(metadata), nil }
+			if _, err := h.try(t, declared, api.Options{DryRun: true}); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 	})
 }

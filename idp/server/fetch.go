@@ -57,7 +57,7 @@ func NewFetcher(allow []netip.Prefix) *Fetcher {
 	}}
 }
 
-// Keys is Get for keys that somebody is to be believed by. They come over TLS, so that nobody on the way puts in others;
+// Keys is Get for keys that somebody is to be believed by, and for metadata, which holds some. They come over TLS, so that nobody on the way puts in others;
 // over plain http only from an address that is allowed by name.
 func (f *Fetcher) Keys(ctx context.Context, rawURL string, most int64) ([]byte, error) {
 	return f.Get(context.WithValue(ctx, guarded{}, true), rawURL, most)

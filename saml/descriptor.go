@@ -15,7 +15,9 @@ import (
 // Descriptor is what a metadata file says of the service providers in it.
 type Descriptor struct {
 	Entities []Entity `json:"entities"`
-	Remarks  []Remark `json:"remarks"` // what an admin should know; nothing here keeps it from being imported
+	Remarks  []Remark `json:"remarks"` // what an admin should know; nothing here keeps Entities from being imported
+
+	broken map[string]error // why an entity is not among Entities, by entity ID
 }
 
 // Entity is one service provider of a file, ready to become an app: what metadata can not say stands at its default.
@@ -34,8 +36,11 @@ type Remark struct {
 
 // Choose returns the service provider with that entity ID, or the only one if entityID is empty.
 func (d *Descriptor) Choose(entityID string) (*Entity, error) {
-	if entityID == "" && len(d.Entities) == 1 {
+	if entityID == "" && len(d.Entities) == 1 && len(d.broken) == 0 {
 		return &d.Entities[0], nil
+	}
+	if err := d.broken[entityID]; err != nil && entityID != "" {
+		return nil, err
 	}
 	for i := range d.Entities {
 		if d.Entities[i].EntityID == entityID {
@@ -51,7 +56,7 @@ func (d *Descriptor) Choose(entityID string) (*Entity, error) {
 		list += ", …"
 	}
 	if entityID == "" {
-		return nil, fmt.Errorf("the metadata describes %d service providers, choose one by its entity ID: %s", len(d.Entities), list)
+		return nil, fmt.Errorf("the metadata describes %d service providers, choose one by its entity ID: %s", len(d.Entities)+len(d.broken), list)
 	}
 	return nil, fmt.Errorf("the metadata does not describe a service provider %q, only %s", clip(entityID), list)
 }
@@ -94,8 +99,9 @@ type reader struct {
 	now    time.Time
 	d      Descriptor
 	seen   map[string]bool
-	others int    // entities that are no service provider
-	entity string // being read; empty: none
+	bad    []string // keys of d.broken, in the order of the file
+	others int      // entities that are no service provider
+	entity string   // being read; empty: none
 }
 
 func (r *reader) remark(code, text, fix string) {
@@ -105,7 +111,7 @@ func (r *reader) remark(code, text, fix string) {
 // ReadMetadata reads an EntityDescriptor or EntitiesDescriptor (Metadata §2.3) as an administrator hands it over: that is
 // the act of trust, so its signature and its end of validity are remarks. It is tolerant where nothing can go wrong, and
 // refuses with one sentence where something could: a browser sent to an address that is none, or two descriptions of one
-// entity. now is compared with the times in it.
+// entity. Of an aggregate only such an entity is refused, and the others are there to be chosen. now is compared with the times in it.
 func ReadMetadata(b []byte, now time.Time) (*Descriptor, error) {
 	limits := xmlsec.MetadataLimits()
 	aggregate := len(b) > limits.Bytes
@@ -116,29 +122,30 @@ func ReadMetadata(b []byte, now time.Time) (*Descriptor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the metadata can not be read: %w", err)
 	}
-	r := &reader{now: now, seen: map[string]bool{}, d: Descriptor{Entities: []Entity{}, Remarks: []Remark{}}}
+	r := &reader{now: now, seen: map[string]bool{}, d: Descriptor{Entities: []Entity{}, Remarks: []Remark{}, broken: map[string]error{}}}
 	switch root.Name {
 	case mdName("EntityDescriptor"):
 		if aggregate {
 			return nil, fmt.Errorf("the metadata of one entity has %d bytes, at most %d are read", len(b), xmlsec.MetadataLimits().Bytes)
 		}
 		r.signature(root)
-		err = r.readEntity(root)
+		r.readEntity(root)
 	case mdName("EntitiesDescriptor"):
 		r.signature(root)
-		err = r.readEntities(root)
+		r.readEntities(root)
 	default:
-		err = notMetadata(root)
+		return nil, notMetadata(root)
+	}
+	if err := r.leaveOut(); err != nil {
+		return nil, err
 	}
 	switch {
-	case err != nil:
-		return nil, err
 	case len(r.d.Entities) == 0 && r.others > 0:
 		return nil, errors.New("the metadata describes no service provider (there is no SPSSODescriptor in it), only entities of other kinds, such as identity providers")
 	case len(r.d.Entities) == 0:
 		return nil, errors.New("the metadata describes no entity")
-	case len(r.d.Entities) > 1:
-		r.remark(severalSPs, fmt.Sprintf("The file describes %d service providers.", len(r.d.Entities)),
+	case len(r.d.Entities)+len(r.bad) > 1:
+		r.remark(severalSPs, fmt.Sprintf("The file describes %d service providers.", len(r.d.Entities)+len(r.bad)),
 			"Say which one the app is by its entityID.")
 	}
 	return &r.d, nil
@@ -181,35 +188,63 @@ func weakHash(algorithm string) bool {
 	return strings.HasSuffix(algorithm, "sha1") || strings.HasSuffix(algorithm, "md5")
 }
 
-func (r *reader) readEntities(e *xmlsec.Element) error {
+func (r *reader) readEntities(e *xmlsec.Element) {
 	r.times(e)
 	for c := range e.All() {
-		var err error
 		switch c.Name {
 		case mdName("EntitiesDescriptor"):
-			err = r.readEntities(c)
+			r.readEntities(c)
 		case mdName("EntityDescriptor"):
-			err = r.readEntity(c)
-		}
-		if err != nil {
-			return err
+			r.readEntity(c)
 		}
 	}
+}
+
+func (r *reader) readEntity(e *xmlsec.Element) {
+	text, _ := e.Attr("entityID")
+	id := strings.TrimSpace(text)
+	var err error
+	switch {
+	case id == "" || len(id) > maxEntityID:
+		err = fmt.Errorf("an EntityDescriptor has an entityID of %d bytes, 1 to %d may be", len(id), maxEntityID)
+		id = "" // nobody can choose it
+	case r.seen[id]:
+		err = fmt.Errorf("the metadata describes the entity %q twice", clip(id))
+	default:
+		r.seen[id], r.entity = true, id
+		err = r.describe(e, id != text)
+		r.entity = ""
+	}
+	if err == nil {
+		return
+	}
+	if _, known := r.d.broken[id]; !known {
+		r.bad = append(r.bad, id)
+	}
+	r.d.broken[id] = err
+}
+
+// leaveOut takes the entities away that can not be used. It is an error if none remains.
+func (r *reader) leaveOut() error {
+	r.d.Entities = slices.DeleteFunc(r.d.Entities, func(e Entity) bool { return r.d.broken[e.EntityID] != nil })
+	switch {
+	case len(r.bad) == 0:
+		return nil
+	case len(r.d.Entities) == 0 && len(r.bad) == 1:
+		return r.d.broken[r.bad[0]]
+	case len(r.d.Entities) == 0:
+		return fmt.Errorf("none of the %d service providers can be used: %w", len(r.bad), r.d.broken[r.bad[0]])
+	}
+	for _, id := range r.bad {
+		r.entity = id
+		r.remark("unusable-entity", fmt.Sprintf("It can not be imported: %v.", r.d.broken[id]), "Ask the service provider to correct its metadata.")
+	}
+	r.entity = ""
 	return nil
 }
 
-func (r *reader) readEntity(e *xmlsec.Element) error {
-	text, _ := e.Attr("entityID")
-	id := strings.TrimSpace(text)
-	if id == "" || len(id) > maxEntityID {
-		return fmt.Errorf("an EntityDescriptor has an entityID of %d bytes, 1 to %d may be", len(id), maxEntityID)
-	}
-	if r.seen[id] {
-		return fmt.Errorf("the metadata describes the entity %q twice", clip(id))
-	}
-	r.seen[id] = true
-	r.entity = id
-	defer func() { r.entity = "" }()
+// describe reads the entity; spaced says that there was white space around its entityID.
+func (r *reader) describe(e *xmlsec.Element, spaced bool) error {
 	all := e.Children(mdName("SPSSODescriptor"))
 	if len(all) == 0 {
 		r.others++
@@ -235,7 +270,7 @@ func (r *reader) readEntity(e *xmlsec.Element) error {
 		r.remark("identity-provider-too", "The entity is an identity provider too; only its service provider is used.",
 			"Check that this is the metadata of the service provider you mean.")
 	}
-	if id != text {
+	if spaced {
 		r.remark("space-in-entityid", "White space stands around the entityID; it is left out.", "Ask the service provider to correct its metadata.")
 	}
 	r.times(e)

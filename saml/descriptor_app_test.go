@@ -65,3 +65,46 @@ func TestOnlyUnusableKeys(t *testing.T) {
 	w.local(t, w.at(w.ana()).get(redirectSigned(w.request("https://left.example").String(), "-", weak.key)), "InvalidSignature",
 		"Signature: the request is signed, and the app has no key to verify it with: its metadata holds none for signing that can be used")
 }
+
+// TestAggregateWithBadEntity: what is wrong with one entity keeps nobody from another.
+func TestAggregateWithBadEntity(t *testing.T) {
+	in := func(entities ...string) string {
+		return `<md:EntitiesDescriptor xmlns:md="` + nsMD + `">` + strings.Join(entities, "") + `</md:EntitiesDescriptor>`
+	}
+	named := func(host, content string) string {
+		return strings.ReplaceAll(sp("", "", content+postACS), "sp.example", host)
+	}
+	const relative = `<md:SingleLogoutService Binding="` + saml.BindingRedirect + `" Location="/slo"/>`
+	good, bad := named("good.example", ""), named("bad.example", relative)
+	twice := named("twice.example", "")
+
+	d, err := saml.ReadMetadata([]byte(in(bad, twice, good, twice, named("worse.example", relative))), today)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err := d.Choose("https://good.example"); err != nil || e.ACS[0].URL != "https://good.example/acs" {
+		t.Errorf("the good one: %v, %v", e, err)
+	}
+	for id, want := range map[string]string{"https://bad.example": "SingleLogoutService of", "https://twice.example": "twice"} {
+		if e, err := d.Choose(id); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, %v", id, e, err)
+		}
+		told := 0
+		for _, r := range d.Remarks {
+			if r.Entity == id && r.Code == "unusable-entity" && strings.Contains(r.Text, want) && r.Fix != "" {
+				told++
+			}
+		}
+		if told != 1 {
+			t.Errorf("%s: %d remarks tell", id, told)
+		}
+	}
+	if e, err := d.Choose(""); err == nil || !strings.Contains(err.Error(), "choose one") {
+		t.Errorf("of several that are described: %v, %v", e, err)
+	}
+	for name, doc := range map[string]string{"the only one": in(bad), "the only one, twice": in(good, good), "no good one": in(bad, named("worse.example", relative))} {
+		if _, err := saml.ReadMetadata([]byte(doc), today); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -127,6 +127,10 @@ func encode(v reflect.Value) *yaml.Node {
 func scalar(s string) *yaml.Node {
 	n := &yaml.Node{}
 	n.SetString(s)
+	// A literal block can not begin with white space that the parser would take for its indentation.
+	if n.Style == yaml.LiteralStyle && strings.IndexAny(s, " \t\n") == 0 {
+		n.Style = yaml.DoubleQuotedStyle
+	}
 	return n
 }
 

@@ -209,13 +209,11 @@ func (r *refs) buildSAML(ctx context.Context, p place, d *SAMLDoc, a *idp.App, r
 		*sp = e.ServiceProvider
 		metadata, remarks = b, file.RemarksOn(e)
 	}
+	index := indexes(p, d.ACS)
 	for n, e := range d.ACS {
-		x := saml.Endpoint{URL: e.URL, Binding: saml.BindingPOST, Index: n}
+		x := saml.Endpoint{URL: e.URL, Binding: saml.BindingPOST, Index: index[n]}
 		if e.Binding != "" {
 			x.Binding = long(shortBindings, e.Binding)
-		}
-		if e.Index != nil {
-			x.Index = *e.Index
 		}
 		if e.Default != nil {
 			x.Default = fmt.Sprint(*e.Default)
@@ -255,6 +253,37 @@ func (r *refs) buildSAML(ctx context.Context, p place, d *SAMLDoc, a *idp.App, r
 	}
 	a.SAML = sp
 	return metadata, remarks
+}
+
+// indexes are those of all, as written. One that has none keeps its place in the list, or gets the lowest index that nobody
+// has.
+func indexes(p place, all []EndpointDoc) []int {
+	const most = 65535 // Metadata §2.2.3: an unsignedShort
+	index, taken := make([]int, len(all)), map[int]bool{}
+	for n, e := range all {
+		if e.Index == nil {
+			continue
+		}
+		if *e.Index < 0 || *e.Index > most {
+			p.fault(fmt.Sprintf("saml.acs[%d].index", n), "%d is not between 0 and %d", *e.Index, most)
+		}
+		index[n], taken[*e.Index] = *e.Index, true
+	}
+	low := 0
+	for n, e := range all {
+		if e.Index != nil {
+			continue
+		}
+		i := n
+		if taken[i] {
+			for taken[low] {
+				low++
+			}
+			i = low
+		}
+		index[n], taken[i] = i, true
+	}
+	return index
 }
 
 func (r *refs) buildOAuth(p place, d *OAuthDoc, old *idp.Connected) *oidc.Client {

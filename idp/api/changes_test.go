@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -296,5 +297,43 @@ func TestApplyKeepsAnAdmin(t *testing.T) {
 			t.Errorf("something changed:\n%s", after)
 		}
 		h.apply(t, "kind: User\nusername: ana\n---\nkind: User\nusername: ben\nroles: [admin]")
+	})
+}
+
+// ACS that are declared without an index keep the place they stand at, or get the lowest that nobody wrote.
+func TestACSIndexes(t *testing.T) {
+	each(t, func(t *testing.T, h house) {
+		for name, c := range map[string]struct {
+			acs  string
+			want []int
+		}{
+			"none written":        {"[{url: 'https://x/a'}, {url: 'https://x/b'}]", []int{0, 1}},
+			"the second's":        {"[{url: 'https://x/a', index: 1}, {url: 'https://x/b'}]", []int{1, 0}},
+			"the first's":         {"[{url: 'https://x/a'}, {url: 'https://x/b', index: 0}]", []int{1, 0}},
+			"a later one's":       {"[{url: 'https://x/a'}, {url: 'https://x/b'}, {url: 'https://x/c', index: 1}]", []int{0, 2, 1}},
+			"kept where they are": {"[{url: 'https://x/a', index: 3}, {url: 'https://x/b'}]", []int{3, 1}},
+			"the largest":         {"[{url: 'https://x/a', index: 65535}, {url: 'https://x/b'}]", []int{65535, 1}},
+		} {
+			h.apply(t, "kind: App\nname: SP\nsaml: {entityID: 'https://x', acs: "+c.acs+"}\npolicy: {permittedUsers: self-authorize}")
+			a, err := h.Store.Apps().Find(t.Context(), h.org.ID, "SP")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []int
+			for _, e := range a.App.SAML.ACS {
+				got = append(got, e.Index)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%s: %v, want %v", name, got, c.want)
+			}
+			h.plan(t, h.export(t), "no changes")
+		}
+		for _, bad := range []string{"-1", "65536"} {
+			h.refused(t, "kind: App\nname: SP\nsaml: {entityID: 'https://x', acs: [{url: 'https://x/a', index: "+bad+"}]}",
+				"f:3: saml.acs[0].index: "+bad+" is not between 0 and 65535")
+		}
+		h.refused(t, "kind: App\nname: SP\nsaml:\n  entityID: https://x\n  acs: [{url: 'https://x/a'}]\n  encryption: {mode: required}", "f:6: saml.encryption {mode: …} is not supported yet; there is off")
+		h.refused(t, "kind: App\nname: SP\nsaml:\n  entityID: https://x\n  acs: [{url: 'https://x/a'}]\n  encryption: required", `f:6: saml.encryption: "required" is not supported yet; there is off`)
+		h.refused(t, "kind: App\nname: SP\nsaml:\n  entityID: https://x\n  acs: [{url: 'https://x/a'}]\n  encryption: [off]", "f:6: saml.encryption must be a text")
 	})
 }

@@ -120,7 +120,7 @@ type SAMLDoc struct {
 	NameID                *NameIDDoc     `doc:"nameID"`
 	Sign                  *SignDoc       `doc:"sign"`
 	RequireSignedRequests bool           `doc:"requireSignedRequests"`
-	Encryption            string         `doc:"encryption"` // off
+	Encryption            Encryption     `doc:"encryption"`
 	AuthnContext          AuthnContext   `doc:"authnContext"`
 	AllowHTTP             bool           `doc:"allowHTTP"` // a plain-http ACS elsewhere than on this machine may be used
 	Attributes            []AttributeDoc `doc:"attributes"`
@@ -131,6 +131,9 @@ type SAMLDoc struct {
 	Skew                  Duration       `doc:"skew"`
 	SessionNotOnOrAfter   string         `doc:"sessionNotOnOrAfter,later"`
 }
+
+// Encryption is off.
+type Encryption string
 
 // AuthnContext is lenient, strict, or {always: URN}.
 type AuthnContext string

@@ -45,6 +45,17 @@ func (a *AuthnContext) unmarshal(n *yaml.Node) error {
 	return nil
 }
 
+func (e *Encryption) unmarshal(n *yaml.Node) error {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return errors.New("{mode: …} is not supported yet; there is off")
+	case n.Kind != yaml.ScalarNode:
+		return errors.New("must be a text")
+	}
+	*e = Encryption(n.Value)
+	return nil
+}
+
 // JWKS is a client's public keys: a JWK Set, written as YAML or JSON.
 type JWKS struct{ *oidc.KeySet }
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/lanyard-sso/lanyard/idp/store"
 	"github.com/lanyard-sso/lanyard/idp/store/storetest"
-	"github.com/lanyard-sso/lanyard/oidc"
+	"github.com/lanyard-sso/lanyard/saml"
 )
 
 // Where too many requests wait for their person no more are remembered: a page here says so, and the client is told nothing.
@@ -20,8 +20,9 @@ func TestFlood(t *testing.T) {
 	at.Store(time.Now().UnixMicro())
 	h := build(t, storetest.New(t, storetest.SQLite, c.with, func(config *store.Config) { config.Now = func() time.Time { return time.UnixMicro(at.Load()) } }), c)
 	rp := h.leaver("rp")
+	// Those of SAML are on the same account, and the store takes large ones.
 	for _, size := range []int{4 << 20, 64 << 10, 0} {
-		for n := 0; n < 100 && h.st.OIDC().AddLogin(t.Context(), h.org.ID, &oidc.Login{App: rp.App, State: strings.Repeat("s", size)}) == nil; n++ {
+		for n := 0; n < 100 && h.st.SAML().AddLogin(t.Context(), h.org.ID, &saml.Login{App: rp.App, RelayState: strings.Repeat("s", size)}) == nil; n++ {
 		}
 	}
 	ana := h.browser("ana")

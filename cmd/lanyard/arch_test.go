@@ -51,7 +51,7 @@ var arrows = map[string]string{
 
 // foreign holds what others wrote to its rooms, with all that lies below the import path named. Tests are free.
 var foreign = []struct{ imports, rooms, why string }{
-	{"database/sql modernc.org zombiezen.com github.com/jackc/pgx", "idp/store idp/store/storetest", "all SQL is in one room"},
+	{"database/sql modernc.org zombiezen.com github.com/jackc", "idp/store idp/store/storetest", "all SQL is in one room"},
 	{"encoding/xml github.com/beevik/etree github.com/russellhaering/goxmldsig", "saml saml/xmlsec cmd/lanyard/demo", "one parser reads XML"},
 	{"html/template", "templates cmd/lanyard/demo", "one room writes pages, with their security headers"},
 	{"text/template", "", "it does not escape"},

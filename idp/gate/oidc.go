@@ -22,21 +22,7 @@ type OIDC struct{ Gate }
 var _ oidc.Users = OIDC{}
 
 // Marked returns a hash of the secret that marks the browser which sent r; nil: it has none.
-func (g OIDC) Marked(r *http.Request) []byte {
-	w := unsent{}
-	hash := g.Browser(w, r.Clone(r.Context()))
-	if len(w["Set-Cookie"]) > 0 {
-		return nil
-	}
-	return hash
-}
-
-// unsent is an answer that nobody gets.
-type unsent http.Header
-
-func (u unsent) Header() http.Header       { return http.Header(u) }
-func (unsent) Write(b []byte) (int, error) { return len(b), nil }
-func (unsent) WriteHeader(int)             {}
+func (OIDC) Marked(r *http.Request) []byte { return signin.Marked(r) }
 
 // Current answers for the person at the browser that sent r, as c may see them.
 func (g OIDC) Current(r *http.Request, c *oidc.Client, need oidc.Need) (_ *oidc.Subject, _ oidc.Missing, err error) {

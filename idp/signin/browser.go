@@ -42,7 +42,7 @@ const browserMaxAge = 400 * 24 * 3600 // what browsers allow at most
 // bound to it, and throttling knows by it where a person has signed in before. It says nothing of who is there.
 func (h *Handler) Browser(w http.ResponseWriter, r *http.Request) []byte {
 	o := idp.OrgOf(r.Context())
-	if hash := browserOf(r); hash != nil {
+	if hash := Marked(r); hash != nil {
 		return hash
 	}
 	text, hash := secret()
@@ -53,8 +53,8 @@ func (h *Handler) Browser(w http.ResponseWriter, r *http.Request) []byte {
 	return hash
 }
 
-// browserOf is Browser for a request that may not set a cookie; nil: not marked.
-func browserOf(r *http.Request) []byte {
+// Marked is Browser for a request that may not set a cookie; nil: not marked.
+func Marked(r *http.Request) []byte {
 	for _, v := range cookies(r, idp.OrgOf(r.Context()), "browser") {
 		if id, s, ok := split(v); ok && id == "b" {
 			return hashOf(s)

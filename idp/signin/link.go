@@ -73,7 +73,7 @@ func (h *Handler) enterByLink(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/signin", http.StatusSeeOther)
 		return
 	}
-	browser := browserOf(r)
+	browser := Marked(r)
 	mark, err := base64.RawURLEncoding.Strict().DecodeString(r.URL.Query().Get("at"))
 	if err != nil || browser == nil || !same(mark, browser[:12]) {
 		h.problem(w, r, http.StatusBadRequest, "problem.browser", "a sign-in link was said yes to at another browser than the one that was asked")

@@ -24,7 +24,7 @@ const (
 func (h *Handler) attempt(r *http.Request, username string, u *idp.User) (names []string, wait time.Duration, err error) {
 	ctx, o := r.Context(), idp.OrgOf(r.Context())
 	key := idp.NameKey(username)
-	browser := browserOf(r)
+	browser := Marked(r)
 	known := false
 	if browser != nil {
 		// Asked for unknown names too: the same work for all.

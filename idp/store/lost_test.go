@@ -12,26 +12,26 @@ import (
 	"github.com/lanyard-sso/lanyard/idp/store/storetest"
 )
 
-// admin is a connection to the database of a test, past the store.
-func admin(t *testing.T, dsn string) *sql.DB {
+// counted makes a store on PostgreSQL with a row that counts from 0, and a connection to its database past the store.
+func counted(t *testing.T) (*store.Store, *sql.DB) {
 	t.Helper()
-	db, err := sql.Open("pgx", dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
-}
-
-// Connections that the server, or something before it, has ended are replaced, and nobody sees it.
-func TestEndedConnections(t *testing.T) {
 	dsn := storetest.DSN(t, storetest.Postgres)
 	st := storetest.Open(t, dsn)
 	create(t, st, "CREATE TABLE counted (id TEXT NOT NULL PRIMARY KEY, n BIGINT NOT NULL)")
 	if err := st.Write(t.Context(), func(tx *store.Tx) error { return tx.Do("INSERT INTO counted (id, n) VALUES ($1, 0)", "a") }); err != nil {
 		t.Fatal(err)
 	}
-	db := admin(t, dsn)
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return st, db
+}
+
+// Connections that the server, or something before it, has ended are replaced, and nobody sees it.
+func TestEndedConnections(t *testing.T) {
+	st, db := counted(t)
 	const rounds = 20
 	read := func() error {
 		var n int
@@ -75,13 +75,7 @@ func TestEndedConnections(t *testing.T) {
 
 // A step whose caller's time ran out while it waited for a lock does not come about afterwards.
 func TestLateStepIsUndone(t *testing.T) {
-	dsn := storetest.DSN(t, storetest.Postgres)
-	st := storetest.Open(t, dsn)
-	create(t, st, "CREATE TABLE counted (id TEXT NOT NULL PRIMARY KEY, n BIGINT NOT NULL)")
-	if err := st.Write(t.Context(), func(tx *store.Tx) error { return tx.Do("INSERT INTO counted (id, n) VALUES ($1, 0)", "a") }); err != nil {
-		t.Fatal(err)
-	}
-	db := admin(t, dsn)
+	st, db := counted(t)
 	for range 3 {
 		holder, err := db.Begin()
 		if err != nil {
